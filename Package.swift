@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import PackageDescription
+
+/// On in every target: `any` is written out (SE-0335), imports are internal unless said otherwise (SE-0409), members
+/// come only from what a file imports (SE-0444), and a plain async function runs where its caller runs (SE-0461),
+/// which is what keeps a request on its event loop.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let posix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let http1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "parley",
+    products: [.executable(name: "parley", targets: ["parley"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
+        .target(name: "CParleyBytes"),
+        .target(name: "ParleyWire", dependencies: ["ParleyCore", "CParleyBytes", nio], swiftSettings: settings),
+        .target(name: "ParleyDialects", dependencies: ["ParleyCore", "ParleyWire", nio], swiftSettings: settings),
+        .target(
+            name: "ParleyProviders", dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio],
+            swiftSettings: settings),
+        .target(name: "ParleyModels", dependencies: ["ParleyCore", nio], swiftSettings: settings),
+        .target(name: "ParleyAccess", dependencies: ["ParleyCore", crypto, nio], swiftSettings: settings),
+        .target(
+            name: "ParleyConfiguration",
+            dependencies: ["ParleyCore", "ParleyProviders", "ParleyModels", "ParleyAccess", yams],
+            swiftSettings: settings),
+        .target(
+            name: "ParleyGateway",
+            dependencies: [
+                "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyModels", "ParleyAccess",
+                "ParleyConfiguration", nio, posix, http1, tls, log,
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "parley",
+            dependencies: ["ParleyCore", "ParleyConfiguration", "ParleyGateway", "ParleyProviders", "ParleyWire",
+                           arguments, log, nio, posix],
+            swiftSettings: settings),
+        .target(name: "ParleyTestKit", dependencies: [nio, posix, http1, tls], swiftSettings: settings),
+        .executableTarget(
+            name: "scripted-upstream", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import NIOCore
+
+/// One client request on its way through: immutable in spirit, so that layers pass on changed copies.
+public struct Call: Sendable {
+    /// What the client wants done.
+    public enum Operation: Sendable, Hashable {
+        case chat
+    }
+
+    /// What the caller of `answer` can use.
+    public enum Form: Sendable {
+        /// Bytes in the client's own dialect where that is cheaper, events otherwise.
+        case client
+        /// Events or a whole response only: the caller looks inside.
+        case neutral
+    }
+
+    /// The request's id, as in `x-request-id`.
+    public var id: String
+    /// The dialect the client speaks.
+    public var dialect: DialectID
+    /// What the client wants done.
+    public var operation: Operation
+    /// What the caller can use.
+    public var form: Form = .client
+    /// The name by which the model was asked for.
+    public var model: String
+    /// Whether the client asked for a stream.
+    public var stream: Bool
+    /// Whether the client asked for the usage chunk of a stream.
+    public var includeUsage: Bool
+    /// The request as the client sent it, in the client's dialect.
+    public var body: ByteBuffer
+    /// The request in the neutral form, where a composition changed it; then `body` is not used.
+    public var request: ChatRequest?
+    /// Fields to set in the request, weakest first; an override later in the list wins.
+    public var overrides: [FieldOverride] = []
+    /// Client headers that upstreams may see, by allow-list.
+    public var headers: [HeaderField] = []
+    /// Time limits that a layer sets for the upstreams below it.
+    public var timeouts = TimeoutOverrides()
+    /// When the whole call must be over.
+    public var deadline: NIODeadline
+    /// The way to upstreams, on the event loop the call runs on.
+    public var connector: any Connector
+    /// What happened so far, for the log record.
+    public var trace: CallTrace
+
+    /// A call as it came in.
+    public init(
+        id: String, dialect: DialectID, operation: Operation, model: String, stream: Bool, includeUsage: Bool,
+        body: ByteBuffer, deadline: NIODeadline, connector: any Connector, trace: CallTrace
+    ) {
+        self.id = id
+        self.dialect = dialect
+        self.operation = operation
+        self.model = model
+        self.stream = stream
+        self.includeUsage = includeUsage
+        self.body = body
+        self.deadline = deadline
+        self.connector = connector
+        self.trace = trace
+    }
+}
+
+/// A header as name and value.
+public struct HeaderField: Sendable, Equatable {
+    /// The name, lower case.
+    public var name: String
+    /// The value.
+    public var value: String
+
+    /// A header.
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// A request field set by configuration.
+public struct FieldOverride: Sendable, Equatable {
+    /// The top-level field's name.
+    public var name: String
+    /// The value as JSON text.
+    public var json: String
+    /// True: sent whatever the client says. False: sent unless the client says otherwise.
+    public var force: Bool
+
+    /// An override of the field `name`.
+    public init(name: String, json: String, force: Bool) {
+        self.name = name
+        self.json = json
+        self.force = force
+    }
+}
+
+/// Time limits of one attempt; nil leaves the choice to the next layer down.
+public struct TimeoutOverrides: Sendable, Equatable {
+    /// Until the connection stands.
+    public var connect: TimeAmount?
+    /// Until the first meaningful event of a stream, or the end of a whole answer's head.
+    public var first: TimeAmount?
+    /// Between two reads.
+    public var idle: TimeAmount?
+    /// For everything.
+    public var total: TimeAmount?
+
+    /// Time limits; nil is not set.
+    public init(
+        connect: TimeAmount? = nil, first: TimeAmount? = nil, idle: TimeAmount? = nil, total: TimeAmount? = nil
+    ) {
+        self.connect = connect
+        self.first = first
+        self.idle = idle
+        self.total = total
+    }
+
+    /// These limits, with those of `fallback` where there is none.
+    public func filled(from fallback: TimeoutOverrides) -> TimeoutOverrides {
+        TimeoutOverrides(
+            connect: connect ?? fallback.connect, first: first ?? fallback.first, idle: idle ?? fallback.idle,
+            total: total ?? fallback.total)
+    }
+
+    /// The limits used where nobody set any: connect 5 s, first event 60 s, idle 60 s, total 10 min.
+    public static let standard = TimeoutOverrides(
+        connect: .seconds(5), first: .seconds(60), idle: .seconds(60), total: .minutes(10))
+}

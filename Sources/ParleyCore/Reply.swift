@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import NIOCore
+
+/// What a model answered, at the commit point.
+public struct Reply {
+    /// The ways an answer can come.
+    public enum Content {
+        /// Bytes ready for the client, in its own dialect.
+        case client(any AnswerBody)
+        /// A stream of neutral events.
+        case events(any EventSource)
+        /// A whole neutral response.
+        case whole(ChatResponse)
+    }
+
+    /// The answer.
+    public var content: Content
+    /// Upstream headers a client wants to see: rate limits, processing time, the upstream's request id.
+    public var headers: [HeaderField]
+
+    /// An answer with the upstream headers worth passing on.
+    public init(_ content: Content, headers: [HeaderField] = []) {
+        self.content = content
+        self.headers = headers
+    }
+}
+
+/// A client-ready answer, produced piece by piece. Used from one task, on the event loop of the call.
+public protocol AnswerBody: AnyObject {
+    /// The answer's content type.
+    var contentType: String { get }
+    /// What was seen of the answer so far.
+    var observed: Observation { get }
+
+    /// Appends the next piece to `out`, waiting for the upstream where nothing is at hand.
+    ///
+    /// What is appended always ends between two frames of a stream, so that a comment or an error may follow it.
+    /// - Returns: false when the answer is complete; the last piece may come with it.
+    /// - Throws: the upstream's failure; what was appended before it is valid.
+    func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool
+
+    /// Gives up: closes the upstream unless the answer is complete.
+    func cancel()
+}
+
+/// A stream of neutral events. Used from one task, on the event loop of the call.
+public protocol EventSource: AnyObject {
+    /// Appends the next events, waiting where there are none.
+    ///
+    /// - Returns: false when the stream is complete; the last events may come with it.
+    func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool
+
+    /// Gives up: closes the upstream unless the stream is complete.
+    func cancel()
+}
+
+/// What a tap saw pass by.
+public struct Observation: Sendable, Equatable {
+    /// Tokens, as far as reported.
+    public var usage = Usage()
+    /// The finish reason of the first choice that has one, as the upstream worded it.
+    public var finish: String?
+    /// Whether an event passed that cannot be taken back.
+    public var isMeaningful = false
+    /// Whether the answer's proper end was seen.
+    public var isComplete = false
+
+    /// Nothing seen yet.
+    public init() {}
+}

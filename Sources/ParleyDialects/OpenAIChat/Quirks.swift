@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+/// What a vendor does differently from OpenAI, as data: one value per catalogue row.
+///
+/// What the tolerant decoder copes with everywhere (missing terminators, comments, CRLF, defective tool deltas, every
+/// error shape, every name of the reasoning field, every place of usage) needs no entry here.
+public struct Quirks: Sendable, Equatable {
+    /// The field for the answer's length.
+    public enum LengthField: Sendable, Equatable {
+        /// Whatever the client used.
+        case asSent
+        /// `max_tokens` only.
+        case maxTokens
+        /// `max_completion_tokens` only.
+        case maxCompletionTokens
+    }
+
+    /// False where `stream_options` is refused; usage then comes unasked or not at all.
+    public var streamOptions = true
+    /// The field for the answer's length.
+    public var lengthField = LengthField.asSent
+    /// Top-level fields under another name, e.g. `seed` as `random_seed`.
+    public var renamedFields: [String: String] = [:]
+    /// Top-level fields the vendor refuses and that do not matter: left out, and said in `x-parley-dropped`.
+    public var droppedFields: Set<String> = []
+    /// True where only OpenAI's own documented fields may be sent.
+    public var refusesUnknownFields = false
+    /// True where `developer` is unknown and must be sent as `system`.
+    public var developerIsSystem = false
+    /// True where tool call ids must be exactly nine letters or digits.
+    public var shortToolIDs = false
+    /// How `tool_choice: required` is called, where not so.
+    public var requiredToolChoice: String?
+    /// True where `n` must be one.
+    public var singleChoice = false
+    /// False where earlier turns must not carry `reasoning_content` back.
+    public var acceptsReasoningBack = true
+    /// True where reasoning arrives inline as `<think>…</think>` and must be told apart from the answer.
+    public var inlineThinking = false
+    /// True where every chunk also carries the whole `message` so far; only the delta counts.
+    public var cumulativeMessage = false
+    /// True where a stream's last chunk repeats the whole answer.
+    public var repeatsAnswer = false
+    /// True where `completion_tokens` does not contain the reasoning tokens.
+    public var reasoningOutsideOutput = false
+    /// True where answers are decoded and written anew, since clients of OpenAI could not read them as they are.
+    public var rewritesAnswers = false
+    /// True where requests are decoded and written anew, since top-level changes are not enough.
+    public var rewritesRequests = false
+
+    /// No difference from OpenAI.
+    public init() {}
+}
