@@ -63,6 +63,31 @@ let package = Package(
         .target(name: "ParleyTestKit", dependencies: [nio, posix, http1, tls], swiftSettings: settings),
         .executableTarget(
             name: "scripted-upstream", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", nio], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyDialectsTests",
+            dependencies: ["ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ParleyProvidersTests",
+            dependencies: ["ParleyProviders", "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ParleyModelsTests", dependencies: ["ParleyModels", "ParleyCore", nio], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration"], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyGatewayTests",
+            dependencies: [
+                "ParleyGateway", "ParleyConfiguration", "ParleyAccess", "ParleyModels", "ParleyProviders",
+                "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, posix, http1, log,
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ParleyTestKitTests", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -168,6 +168,8 @@ public struct Tool: Sendable, Equatable {
     public var strict: Bool?
     /// A kind of tool only one dialect knows (custom, built-in), kept whole; the fields above then say what they can.
     public var opaque: (DialectID, JSONValue)?
+    /// Fields beside the ones above, e.g. `cache_control`.
+    public var extras = Extras()
 
     /// A function tool.
     public init(name: String, description: String? = nil, parameters: JSONValue? = nil, strict: Bool? = nil) {
@@ -180,7 +182,7 @@ public struct Tool: Sendable, Equatable {
     /// Equal in every field.
     public static func == (a: Tool, b: Tool) -> Bool {
         a.name == b.name && a.description == b.description && a.parameters == b.parameters && a.strict == b.strict
-            && a.opaque?.0 == b.opaque?.0 && a.opaque?.1 == b.opaque?.1
+            && a.opaque?.0 == b.opaque?.0 && a.opaque?.1 == b.opaque?.1 && a.extras == b.extras
     }
 }
 

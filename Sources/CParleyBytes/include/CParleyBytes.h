@@ -12,4 +12,19 @@ ptrdiff_t parley_find(const void *haystack, size_t haystack_length, const void *
 /// The offset of the last `byte` in `haystack`, or -1 (memrchr, hidden likewise).
 ptrdiff_t parley_find_last(const void *haystack, size_t haystack_length, int byte);
 
+/// How many bytes from the start may stand in a JSON string as they are and are ASCII: stops at a quote, a backslash,
+/// a control character or a byte over 0x7F.
+size_t parley_plain_run(const void *bytes, size_t length);
+
+/// How many bytes from the start need no escape in a JSON string: stops at a quote, a backslash or a control
+/// character, not at bytes over 0x7F.
+size_t parley_unescaped_run(const void *bytes, size_t length);
+
+/// The offset of the first line feed or carriage return, or `length`.
+size_t parley_line_run(const void *bytes, size_t length);
+
+/// The offset of the first byte that matters to the tap on a chat stream, or `length`: a line feed, a carriage return,
+/// or a quote followed by `e`, `f` or `u` (the keys `error`, `finish_reason` and `usage`).
+size_t parley_mark_run(const void *bytes, size_t length);
+
 #endif

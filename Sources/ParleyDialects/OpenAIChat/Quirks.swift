@@ -26,6 +26,10 @@ public struct Quirks: Sendable, Equatable {
     public var droppedFields: Set<String> = []
     /// True where only OpenAI's own documented fields may be sent.
     public var refusesUnknownFields = false
+    /// Further top-level fields the vendor knows, where it refuses unknown ones.
+    public var knownFields: Set<String> = []
+    /// False where the deprecated `functions` and `function_call` are unknown: they are sent as tools.
+    public var legacyFunctions = true
     /// True where `developer` is unknown and must be sent as `system`.
     public var developerIsSystem = false
     /// True where tool call ids must be exactly nine letters or digits.
@@ -36,6 +40,8 @@ public struct Quirks: Sendable, Equatable {
     public var singleChoice = false
     /// False where earlier turns must not carry `reasoning_content` back.
     public var acceptsReasoningBack = true
+    /// The field for the reasoning of earlier turns.
+    public var reasoningField = "reasoning_content"
     /// True where reasoning arrives inline as `<think>…</think>` and must be told apart from the answer.
     public var inlineThinking = false
     /// True where every chunk also carries the whole `message` so far; only the delta counts.

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import ParleyAccess
+import ParleyCore
+import ParleyModels
+public import ParleyProviders
+
+/// Makes a live configuration of settings.
+public struct Assembler: Sendable {
+    /// The key that was generated for clients; used where the file names none.
+    public var generatedKey: KeyRecord?
+    /// Providers that were found without a file: by environment variables, or listening on this machine.
+    public var found: [ProviderSetup] = []
+    /// Whether the demo model stands in where there is no provider at all.
+    public var offersDemo = true
+
+    /// An assembler that adds nothing to the file.
+    public init() {}
+
+    /// The live configuration, or everything that is in the way of one.
+    public func assemble(_ settings: Settings, loaded: Int) -> (snapshot: Snapshot?, diagnostics: [Diagnostic]) {
+        var diagnostics: [Diagnostic] = []
+        var providers: [any ModelSource] = []
+        for provider in settings.providers {
+            do {
+                providers.append(try Registry.make(ProviderSetup(provider)))
+            } catch {
+                let path = "providers.\(provider.name)" + (error.setting.map { ".\($0)" } ?? "")
+                diagnostics.append(
+                    Diagnostic(severity: .error, position: provider.position, path: path, message: error.message))
+            }
+        }
+        for setup in found where !providers.contains(where: { $0.name == setup.name }) {
+            if let provider = try? Registry.make(setup) { providers.append(provider) }
+        }
+        var hint: String?
+        let isDemoOnly = providers.allSatisfy { $0.listedModels == ["demo"] }
+        if providers.isEmpty, offersDemo, let demo = try? Registry.make(ProviderSetup(name: "demo", kind: "demo")) {
+            providers.append(demo)
+        }
+        if isDemoOnly {
+            hint = "Only the built-in \"demo\" model is there: set OPENAI_API_KEY (or another provider's variable) "
+                + "and start again, or name a provider in parley.yaml."
+        }
+        let (directory, problems) = Directory.build(
+            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) })
+        for problem in problems {
+            let position = settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
+            diagnostics.append(
+                Diagnostic(
+                    severity: .error, position: position, path: "models.\(problem.model)", message: problem.message))
+        }
+        guard !diagnostics.contains(where: { $0.severity == .error }) else { return (nil, diagnostics) }
+        let snapshot = Snapshot(
+            server: ServerRules(settings.server), keys: keys(settings), providers: providers,
+            lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
+            timeouts: ParleyCore.TimeoutOverrides(settings.defaults.timeout), hint: hint, loaded: loaded)
+        return (snapshot, diagnostics)
+    }
+
+    private func keys(_ settings: Settings) -> KeyTable {
+        var records = settings.keys.compactMap { KeyRecord($0) }
+        if records.isEmpty, let generatedKey { records.append(generatedKey) }
+        return KeyTable(records)
+    }
+
+    private func blueprint(_ settings: Settings) -> Blueprint {
+        Blueprint(
+            entries: settings.models.map { model in
+                switch model.body {
+                case .alias(let target): return Blueprint.Entry(model.name, .alias(target))
+                case .route(let route): return entry(model.name, route, settings)
+                case .reason(let reason):
+                    return Blueprint.Entry(
+                        model.name, .unavailable(Self.unbuilt(model.name, "reason: \(reason.strategy.rawValue)")))
+                }
+            }, retry: RetryPolicy(settings.defaults.retry))
+    }
+
+    private func entry(_ name: String, _ route: RouteSettings, _ settings: Settings) -> Blueprint.Entry {
+        guard route.strategy == .fallback else {
+            return Blueprint.Entry(
+                name, .unavailable(Self.unbuilt(name, "route: \(route.strategy.rawValue)")))
+        }
+        let members = route.of.map { Blueprint.Member($0.model, priority: $0.priority) }
+        let retry = route.retry == RetryOverrides()
+            ? nil : RetryPolicy(settings.defaults.retry.applying(route.retry))
+        return Blueprint.Entry(
+            name, .route(Blueprint.Route(.fallback, of: members, retry: retry)),
+            overrides: FieldOverride.list(params: route.params, force: SettingMap()),
+            timeouts: ParleyCore.TimeoutOverrides(route.timeout))
+    }
+
+    private static func unbuilt(_ name: String, _ what: String) -> ParleyError {
+        ParleyError(
+            .notImplemented, "The model \"\(name)\" uses `\(what)`, which is not built yet.", code: "not_implemented")
+    }
+}
+
+/// A provider as models see it.
+private struct SourceAdapter: UpstreamSource {
+    let source: any ModelSource
+
+    var name: String { source.name }
+
+    func model(_ id: String) -> (any Model)? { source.model(id) }
+}

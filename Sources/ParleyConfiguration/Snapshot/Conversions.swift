@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyAccess
+import ParleyCore
+import ParleyModels
+import ParleyProviders
+
+extension TimeAmount {
+    /// The same time in the event loop's units; a time too long for them is the longest there is.
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        self = overflow ? .hours(24 * 365) : .nanoseconds(whole + attoseconds / 1_000_000_000)
+    }
+}
+
+extension ParleyCore.TimeoutOverrides {
+    init(_ settings: TimeoutSettings) {
+        self.init(
+            connect: TimeAmount(settings.connect), first: TimeAmount(settings.first), idle: TimeAmount(settings.idle),
+            total: TimeAmount(settings.total))
+    }
+
+    init(_ settings: ParleyConfiguration.TimeoutOverrides) {
+        self.init(
+            connect: settings.connect.map { TimeAmount($0) }, first: settings.first.map { TimeAmount($0) },
+            idle: settings.idle.map { TimeAmount($0) }, total: settings.total.map { TimeAmount($0) })
+    }
+}
+
+extension RetryPolicy {
+    init(_ settings: RetrySettings) {
+        self.init(
+            attempts: settings.attempts, on: Set(settings.on.compactMap { RetryClass(rawValue: $0.rawValue) }),
+            backoff: TimeAmount(settings.backoff), maxWait: TimeAmount(settings.maxWait))
+    }
+}
+
+extension FieldOverride {
+    /// `params` and `force` as overrides, the forced ones last, since the last one wins.
+    static func list(params: SettingMap, force: SettingMap) -> [FieldOverride] {
+        params.entries.map { FieldOverride(name: $0.name, json: $0.value.json, force: false) }
+            + force.entries.map { FieldOverride(name: $0.name, json: $0.value.json, force: true) }
+    }
+}
+
+extension KeyRecord {
+    /// The key that settings describe; nil where its digest is no digest, which validation has refused before.
+    init?(_ settings: KeySettings) {
+        let digest: KeyDigest
+        switch settings.credential {
+        case .plain(let secret): digest = KeyDigest(of: secret.reveal())
+        case .sha256(let hex):
+            guard let read = KeyDigest(hex: hex) else { return nil }
+            digest = read
+        }
+        self.init(
+            name: settings.name, digest: digest, models: settings.models, forcedModel: settings.model,
+            overrides: FieldOverride.list(params: settings.params, force: settings.force),
+            expires: settings.expires)
+    }
+}
+
+extension ProviderSetup {
+    init(_ settings: ProviderSettings) {
+        self.init(name: settings.name, kind: settings.kind)
+        baseURL = settings.baseURL
+        apiKeys = settings.apiKeys.map { $0.reveal() }
+        headers = settings.headers.map { HeaderField($0.name.lowercased(), $0.value.reveal()) }
+        proxy = settings.proxy.map(Self.url)
+        overrides = FieldOverride.list(params: settings.params, force: settings.force)
+        timeouts = ParleyCore.TimeoutOverrides(settings.timeout)
+        connectionLimit = settings.limits.concurrent
+        certificateAuthority = settings.certificateAuthority
+        quirks = settings.quirks.object
+        models = settings.renames.map { Rename($0.name, $0.upstream) }
+        discover = settings.discover
+        options = ProviderOptions(settings.options.object)
+    }
+
+    private static func url(_ proxy: ProviderSettings.Proxy) -> String {
+        let host = proxy.host.contains(":") ? "[\(proxy.host)]" : proxy.host
+        let user = proxy.user.map { name in
+            escaped(name) + (proxy.password.map { ":" + escaped($0.reveal()) } ?? "") + "@"
+        }
+        return "http://\(user ?? "")\(host):\(proxy.port)"
+    }
+
+    /// Percent-escapes what could be taken for a part of the URL.
+    private static func escaped(_ text: String) -> String {
+        var out = ""
+        for byte in text.utf8 {
+            let isPlain = (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte)
+                || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F || byte == 0x7E
+            if isPlain {
+                out.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                let hex = String(byte, radix: 16, uppercase: true)
+                out += "%" + (hex.utf8.count < 2 ? "0" : "") + hex
+            }
+        }
+        return out
+    }
+}
+
+extension SettingMap {
+    /// The settings as a JSON object; a duration counts seconds, a secret is revealed.
+    var object: JSONObject {
+        JSONObject(entries.map { JSONObject.Member($0.name, $0.value.value) })
+    }
+}
+
+extension SettingValue {
+    fileprivate var value: JSONValue {
+        switch self {
+        case .null: .null
+        case .bool(let value): .bool(value)
+        case .number(let text): .number(text)
+        case .string(let text): .string(text)
+        case .list(let elements): .array(elements.map(\.value))
+        case .map(let map): .object(map.object)
+        case .secret(let secret): .string(secret.reveal())
+        case .duration(let duration):
+            .double(Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18)
+        }
+    }
+}

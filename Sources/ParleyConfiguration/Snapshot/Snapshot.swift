@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import NIOCore
+public import ParleyAccess
+public import ParleyCore
+import ParleyModels
+public import ParleyProviders
+
+/// The live configuration: immutable, read once by a call at its start.
+public final class Snapshot: Sendable {
+    /// What the server's connections must know.
+    public let server: ServerRules
+    /// The keys that clients may present.
+    public let keys: KeyTable
+    /// The providers in file order.
+    public let providers: [any ModelSource]
+    /// The models by name, together with what the providers list.
+    public let lists: ModelLists
+    /// The model of a request that names none.
+    public let defaultModel: String?
+    /// Time limits where neither model nor provider sets any.
+    public let timeouts: TimeoutOverrides
+    /// What to do when there is nothing but the demo model.
+    public let hint: String?
+    /// When it was loaded, in seconds since 1970.
+    public let loaded: Int
+
+    init(
+        server: ServerRules, keys: KeyTable, providers: [any ModelSource], lists: ModelLists, defaultModel: String?,
+        timeouts: TimeoutOverrides, hint: String?, loaded: Int
+    ) {
+        self.server = server
+        self.keys = keys
+        self.providers = providers
+        self.lists = lists
+        self.defaultModel = defaultModel
+        self.timeouts = timeouts
+        self.hint = hint
+        self.loaded = loaded
+    }
+}
+
+/// The rules of client connections, in the units of the event loop.
+public struct ServerRules: Sendable {
+    /// The most bytes a request's body may have.
+    public var bodyLimit: Int
+    /// How long a connection may be without a request.
+    public var idle: TimeAmount
+    /// How long a request's head may take, and how long its body may bring nothing.
+    public var headerTimeout: TimeAmount
+    /// After how long a waiting stream gets a comment; zero for never.
+    public var keepaliveComment: TimeAmount
+    /// How long running calls may go on after the server was told to stop.
+    public var drain: TimeAmount
+    /// Origins whose pages may read answers; `*` for all.
+    public var crossOrigins: [String]
+    /// Whether the old billing paths answer.
+    public var offersBilling: Bool
+
+    init(_ settings: ServerSettings) {
+        bodyLimit = settings.bodyLimit
+        idle = TimeAmount(settings.idle)
+        headerTimeout = TimeAmount(settings.headerTimeout)
+        keepaliveComment = TimeAmount(settings.keepaliveComment)
+        drain = TimeAmount(settings.drain)
+        crossOrigins = settings.cors
+        offersBilling = settings.compatibility.contains(.billing)
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+extension SettingsTable {
+    static let providers: [Setting] = [
+        Setting("providers", .named, "The services that host models, by the name that goes before the slash."),
+        Setting("providers.*", .section, "One service."),
+        Setting(
+            "providers.*.kind", .kind, "the provider's own name",
+            "What the service is: one of the kinds below, or the name of a row of the built-in catalogue."),
+        Setting(
+            "providers.*.base_url", .url(["http", "https"]),
+            "Where the API lives, as the vendor's own SDK means it: OpenAI's and compatible ones end in `/v1`. "
+                + "Absent: the kind's own."),
+        Setting(
+            "providers.*.api_key", .secrets,
+            "The service's key; several (a list, or one string with commas) rotate. "
+                + "Absent: the kind's usual environment variable is not read; no key is sent."),
+        Setting("providers.*.headers", .map(.secret), "Headers sent with each request."),
+        Setting("providers.*.proxy", .proxy, "Outgoing HTTP proxy. Absent: none."),
+        Setting("providers.*.params", .object, "Request members sent unless the client says otherwise."),
+        Setting("providers.*.force", .object, "Request members sent whatever the client says."),
+        Setting("providers.*.timeout", .section, "Deadlines that differ from `defaults.timeout`."),
+        Setting("providers.*.timeout.connect", span, "Connecting, TLS included."),
+        Setting("providers.*.timeout.first", span, "Until the first meaningful event."),
+        Setting("providers.*.timeout.idle", span, "Between two events."),
+        Setting("providers.*.timeout.total", span, "The whole call."),
+        Setting("providers.*.limits", .section, "How much the service may be asked. Absent: no bound."),
+        Setting("providers.*.limits.concurrent", count, "Most calls at once."),
+        Setting("providers.*.limits.rpm", count, built: false, "Most requests per minute."),
+        Setting("providers.*.limits.tpm", count, built: false, "Most tokens per minute."),
+        Setting("providers.*.tls", .section, "How the service's certificate is checked."),
+        Setting(
+            "providers.*.tls.ca", .string,
+            "PEM file with the authorities to trust. Absent: the system's."),
+        Setting("providers.*.quirks", .object, "Overrides of the catalogue row's quirks."),
+        Setting("providers.*.models", .map(.string), "Models that have another name upstream: `ours: theirs`."),
+        Setting(
+            "providers.*.discover", .bool, "true",
+            "Whether models are listed from the service; `false` offers only those under `models`."),
+    ]
+
+    static let providerOptions: [Setting] =
+        keyedOptions + agentOptions + [
+            Setting(
+                "providers.*.delay", .duration(positive: false), "20ms", kinds: ["demo"],
+                "How long the demo model waits before it answers."),
+            Setting(
+                "providers.*.tokens_per_second", .number(0...1_000_000), "60", kinds: ["demo"],
+                "How fast the demo model streams. 0: at once."),
+            Setting(
+                "providers.*.fail", .share, "0", kinds: ["demo"], "The share of calls that the demo model refuses."),
+            Setting(
+                "providers.*.cut", .share, "0", kinds: ["demo"], "The share of streams that the demo model cuts off."),
+            Setting(
+                "providers.*.replies", .oneOrMany(.string), kinds: ["demo"],
+                "What the demo model answers, in turn. Absent: it answers from the request."),
+        ]
+
+    private static let keyedOptions: [Setting] = [
+        option("endpoint", .url(["http", "https"]), ["azure"], doc: "The resource's URL."),
+        option("api_version", .string, ["azure"], "2024-10-21", doc: "The API version to ask for."),
+        option("version", .string, ["anthropic"], "2023-06-01", doc: "The value of `anthropic-version`."),
+        option("beta", .oneOrMany(.string), ["anthropic"], doc: "Beta features to ask for."),
+        option("project", .string, ["vertex"], doc: "The Google Cloud project."),
+        option("location", .string, ["vertex"], "us-central1", doc: "The Google Cloud location."),
+        option("credentials", .secret, ["vertex"], doc: "The service account's JSON; use `${file:…}`."),
+        option("region", .string, ["bedrock"], doc: "The AWS region."),
+        option("access_key", .secret, ["bedrock"], doc: "The AWS access key id."),
+        option("secret_key", .secret, ["bedrock", "qianfan"], doc: "The secret that goes with the key."),
+        option("session_token", .secret, ["bedrock"], doc: "The token of temporary AWS credentials."),
+        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
+        option("app_id", .string, ["spark"], doc: "The application's id."),
+        option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
+        option(
+            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket",
+            doc: "How to talk to it."),
+        option(
+            "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],
+            "v1", doc: "`v1` signs in with an access token, `v2` with a bearer key."),
+        option("token", .secret, ["flowgpt"], doc: "The bearer token."),
+        option("device_id", .secret, ["flowgpt"], doc: "The device id."),
+        option("default_model", .string, ["flowgpt"], doc: "The model used when a request's model is not known there."),
+        option("username", .string, ["fitten"], doc: "The account."),
+        option("password", .secret, ["fitten"], doc: "The account's password."),
+        option("cookie", .secret, ["claude-web"], doc: "The signed-in browser's cookie."),
+        option(
+            "conversation", .string, ["claude-web"], "new",
+            doc: "`new`, or the id of the one conversation to go on with."),
+        option("prompt", .string, ["claude-web"], doc: "How history and new message become one text."),
+    ]
+
+    private static let agentOptions: [Setting] = [
+        option(
+            "mode", .choice(noun: "mode", ["cli", "api"]), ["iflow"], "cli", doc: "Through the command or the API."),
+        option("client_id", .secret, ["iflow"], doc: "The client of the login page."),
+        option("client_secret", .secret, ["iflow"], doc: "That client's secret."),
+        option("command", .oneOrMany(.string), ["iflow", "acp"], doc: "The agent's command and its arguments."),
+        option("url", .url(["ws", "wss"]), ["iflow"], doc: "Where the command listens."),
+        option(
+            "permission", .oneOrMap(.choice(noun: "permission", ["deny", "allow"])), ["iflow", "acp"],
+            "deny", doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action."),
+        option("directory", .string, ["acp"], doc: "The agent's working directory; nothing outside is offered."),
+        option("environment", .map(.secret), ["acp"], doc: "Environment variables of the agent."),
+        option("processes", .integer(1...1000), ["acp"], "2", doc: "How many of the agent run."),
+        option("show_tools", .bool, ["acp"], "false", doc: "Whether tool activity is shown as reasoning text."),
+    ]
+
+    /// A setting of some kinds only, none of them built.
+    private static func option(
+        _ name: String, _ type: SettingType, _ kinds: [String], _ fallback: String? = nil, doc: String
+    ) -> Setting {
+        var setting = Setting("providers.*." + name, type, built: false, kinds: kinds, doc)
+        setting.fallback = fallback
+        return setting
+    }
+}

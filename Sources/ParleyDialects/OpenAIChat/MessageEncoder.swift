@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import ParleyCore
+
+extension ChatRequestEncoder {
+    mutating func encode(_ messages: [Message]) throws(ParleyError) -> [JSONValue] {
+        var list: [JSONValue] = []
+        list.reserveCapacity(messages.count)
+        for (index, message) in messages.enumerated() {
+            list.append(.object(try encode(message, "messages[\(index)]")))
+        }
+        return list
+    }
+
+    private mutating func encode(_ message: Message, _ path: String) throws(ParleyError) -> JSONObject {
+        var object = JSONObject()
+        var extras = message.extras.of(.openAIChat)
+        let partExtras = extras.remove(MessageDecoder.partExtras)?.array ?? []
+        let sendsLegacyResult = message.role == .function && quirks.legacyFunctions
+        object.members.append(.init("role", .string(word(for: message.role))))
+        object.members.append(.init("content", try content(of: message, partExtras, path)))
+        if let name = message.name { object.members.append(.init("name", .string(name))) }
+        if let refusal = message.refusal { object.members.append(.init("refusal", .string(refusal))) }
+        if let id = message.toolCallID, !sendsLegacyResult {
+            object.members.append(.init("tool_call_id", .string(toolID(id))))
+        }
+        if let call = message.toolCalls.first, call.isLegacy, quirks.legacyFunctions {
+            object.members.append(
+                .init("function_call", ["name": .string(call.name), "arguments": .string(call.arguments)]))
+        } else if !message.toolCalls.isEmpty {
+            object.members.append(.init("tool_calls", .array(message.toolCalls.map { encode($0) })))
+        }
+        if !message.reasoning.isEmpty {
+            if quirks.acceptsReasoningBack {
+                ReasoningFields.put(message.reasoning, into: &object, name: quirks.reasoningField)
+            } else {
+                drop(["messages[].reasoning_content"])
+            }
+        }
+        for member in extras.members where object[member.key] == nil { object.members.append(member) }
+        return object
+    }
+
+    private func word(for role: Message.Role) -> String {
+        switch role {
+        case .developer where quirks.developerIsSystem: "system"
+        case .function where !quirks.legacyFunctions: "tool"
+        default: role.rawValue
+        }
+    }
+
+    private func content(of message: Message, _ extras: [JSONValue], _ path: String) throws(ParleyError) -> JSONValue {
+        if message.contentIsText, message.content.count == 1, case .text(let text)? = message.content.first {
+            return .string(text)
+        }
+        if message.content.isEmpty {
+            return message.role == .assistant || message.role == .function ? .null : .array([])
+        }
+        var parts: [JSONValue] = []
+        for (index, part) in message.content.enumerated() {
+            var object = try encode(part, "\(path).content[\(index)]")
+            if index < extras.count, let fields = extras[index].object {
+                for member in fields.members { Self.merge(member, into: &object) }
+            }
+            parts.append(.object(object))
+        }
+        return .array(parts)
+    }
+
+    /// Adds a field a part had beside its own, inside the part's own object where both are objects.
+    private static func merge(_ member: JSONObject.Member, into object: inout JSONObject) {
+        if case .object(var own)? = object[member.key], case .object(let more) = member.value {
+            own.members += more.members
+            object[member.key] = .object(own)
+        } else if object[member.key] == nil {
+            object.members.append(member)
+        }
+    }
+
+    private func encode(_ part: Part, _ path: String) throws(ParleyError) -> JSONObject {
+        switch part {
+        case .text(let text): return ["type": "text", "text": .string(text)]
+        case .refusal(let text): return ["type": "refusal", "refusal": .string(text)]
+        case .image(let url, let detail):
+            var image: JSONObject = ["url": .string(url)]
+            if let detail { image.members.append(.init("detail", .string(detail))) }
+            return ["type": "image_url", "image_url": .object(image)]
+        case .audio(let data, let format):
+            return ["type": "input_audio", "input_audio": ["data": .string(data), "format": .string(format)]]
+        case .file(let file):
+            var object = JSONObject()
+            if let id = file.id { object.members.append(.init("file_id", .string(id))) }
+            if let data = file.data { object.members.append(.init("file_data", .string(data))) }
+            if let name = file.name { object.members.append(.init("filename", .string(name))) }
+            return ["type": "file", "file": .object(object)]
+        case .opaque(let dialect, let value):
+            if dialect == .openAIChat, let object = value.object { return object }
+            throw ParleyError(
+                .invalid, "Invalid value for '\(path)': this model's provider has no such content part.",
+                code: "unsupported_value", parameter: path)
+        }
+    }
+
+    private func encode(_ call: ToolCall) -> JSONValue {
+        let type = call.isCustom ? "custom" : "function"
+        var inner: JSONObject = [
+            "name": .string(call.name), (call.isCustom ? "input" : "arguments"): .string(call.arguments),
+        ]
+        var extras = call.extras.of(.openAIChat)
+        if call.isLegacy { extras[ToolDecoder.legacyMark] = nil }
+        if let nested = extras.remove(type)?.object { inner.members += nested.members }
+        var object: JSONObject = ["id": .string(toolID(call.id)), "type": .string(type), type: .object(inner)]
+        object.members += extras.members
+        return .object(object)
+    }
+
+    private func toolID(_ id: String) -> String {
+        quirks.shortToolIDs ? ShortToolID.make(id) : id
+    }
+}
+
+/// Tool call ids of exactly nine letters or digits, as Mistral wants them.
+enum ShortToolID {
+    /// The same short id for the same id, so that a call and its result still match.
+    static func make(_ id: String) -> String {
+        if id.utf8.count == 9, id.utf8.allSatisfy(isAlphanumeric) { return id }
+        var hash = StableHash()
+        hash.combine(id)
+        return hash.letters(9)
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+    }
+}
+
+/// FNV-1a over strings: the same in every process, unlike `Hasher`.
+struct StableHash {
+    private var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func combine(_ text: String) {
+        for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        value = (value ^ 0xFF) &* 0x0000_0100_0000_01b3
+    }
+
+    /// The hash as letters and digits; eleven carry all of it.
+    func letters(_ count: Int) -> String {
+        let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+        var rest = value
+        var bytes: [UInt8] = []
+        for _ in 0..<count {
+            bytes.append(alphabet[Int(rest % 62)])
+            rest /= 62
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

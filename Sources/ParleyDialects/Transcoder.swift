@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import NIOCore
+public import ParleyCore
+
+/// An upstream's stream in its dialect to a client's stream in another, through neutral events.
+public struct Transcoder {
+    private var decoder: any StreamDecoder
+    private var encoder: any StreamEncoder
+    private var events: [Event] = []
+    private var isEnded = false
+
+    /// What was seen of the answer so far.
+    public private(set) var observed = Observation()
+
+    /// A transcoder for one answer.
+    public init(decoder: any StreamDecoder, encoder: any StreamEncoder) {
+        self.decoder = decoder
+        self.encoder = encoder
+    }
+
+    /// Appends what comes of the bytes that arrived; the end of the answer is written as soon as it is seen.
+    ///
+    /// What is appended always ends between two frames, also when this throws.
+    /// - Throws: the upstream's error inside the stream, or `upstreamUnavailable` for what cannot be read.
+    public mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+        guard !isEnded else { return }
+        let failure: ParleyError?
+        do {
+            try decoder.push(bytes, into: &events)
+            failure = nil
+        } catch {
+            failure = error
+        }
+        write(into: &out)
+        if let failure { throw failure }
+        if decoder.isComplete { end(into: &out) }
+    }
+
+    /// The upstream closed its body properly: appends the answer's end.
+    ///
+    /// - Throws: `upstreamUnavailable` when the answer is not complete; its end is not written then.
+    public mutating func finish(into out: inout ByteBuffer) throws(ParleyError) {
+        guard !isEnded else { return }
+        let failure: ParleyError?
+        do {
+            try decoder.finish(into: &events)
+            failure = nil
+        } catch {
+            failure = error
+        }
+        write(into: &out)
+        if let failure { throw failure }
+        end(into: &out)
+    }
+
+    private mutating func write(into out: inout ByteBuffer) {
+        for event in events {
+            observed.note(event)
+            encoder.push(event, into: &out)
+        }
+        events.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func end(into out: inout ByteBuffer) {
+        isEnded = true
+        observed.isComplete = true
+        encoder.finish(into: &out)
+    }
+}
+
+extension Observation {
+    /// Takes note of an event that passes.
+    public mutating func note(_ event: Event) {
+        if event.isMeaningful { isMeaningful = true }
+        switch event {
+        case .usage(let more): usage.merge(more)
+        case .finish(_, let reason): if finish == nil { finish = reason.rawValue }
+        default: break
+        }
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import NIOHTTP1
+import ParleyAccess
+import ParleyConfiguration
+import ParleyCore
+import ParleyDialects
+import ParleyModels
+import ParleyProviders
+
+/// The steps of an exchange, one function each.
+extension Exchange {
+    /// Headers of clients that upstreams may see.
+    private static let passedHeaders = ["openai-beta", "anthropic-beta"]
+
+    /// Finds the key that the request carries.
+    ///
+    /// - Throws: `unauthenticated`; the same answer whether a key is unknown or malformed.
+    func identify() throws(ParleyError) -> KeyRecord {
+        let headers = request.head.headers
+        let presented: Substring
+        if let authorization = headers.first(name: "authorization") {
+            let isBearer = authorization.utf8.count > 7 && authorization.prefix(7).lowercased() == "bearer "
+            presented = isBearer ? authorization.dropFirst(7) : authorization[...]
+        } else if let key = headers.first(name: "x-api-key") ?? headers.first(name: "x-goog-api-key") {
+            presented = key[...]
+        } else {
+            throw ParleyError(
+                .unauthenticated,
+                "You did not provide a key. Send it as \"Authorization: Bearer KEY\"; parley prints one at its start.",
+                code: "missing_api_key")
+        }
+        switch snapshot.keys.identify(String(presented)) {
+        case .known(let key): return key
+        case .expired:
+            throw ParleyError(.unauthenticated, "This key has expired.", code: "invalid_api_key")
+        case .unknown:
+            throw ParleyError(
+                .unauthenticated, "Incorrect key provided. parley prints its keys' names at its start.",
+                code: "invalid_api_key")
+        }
+    }
+
+    /// The name of the model to use: the key's forced one, the request's, the default, or the only one there is.
+    func modelName(_ asked: String?, _ key: KeyRecord) throws(ParleyError) -> String {
+        if let forced = key.forcedModel { return forced }
+        if let asked, !asked.isEmpty { return asked }
+        if let name = snapshot.defaultModel ?? snapshot.lists.directory.only { return name }
+        let names = snapshot.lists.directory.names(allowedBy: key.models)
+        let shown = names.prefix(20).joined(separator: ", ")
+        throw ParleyError(
+            .invalid, "The request names no model. Available: \(shown)\(names.count > 20 ? ", …" : "").",
+            code: "missing_required_parameter", parameter: "model")
+    }
+
+    /// Finds a model, asking the providers for their lists where the name may be in one that was not fetched yet.
+    ///
+    /// - Throws: `forbidden` where the key may not use it, `notFound` with the closest names.
+    func resolve(_ name: String, _ key: KeyRecord) async throws(ParleyError) -> any Model {
+        if key.forcedModel == nil, !Directory.allowed(name, patterns: key.models) {
+            throw ParleyError(
+                .forbidden, "The key \"\(key.name)\" may not use the model \"\(name.prefix(200))\".",
+                code: "model_not_allowed", parameter: "model")
+        }
+        if case .model(let model) = snapshot.lists.directory.resolve(name) { return model }
+        await snapshot.lists.refresh(through: shard)
+        switch snapshot.lists.directory.resolve(name, patterns: key.models) {
+        case .model(let model): return model
+        case .unknown(let suggestions):
+            var message = "The model \"\(name.prefix(200))\" does not exist."
+            if !suggestions.isEmpty { message += " Did you mean \(suggestions.joined(separator: ", "))?" }
+            if let hint = snapshot.hint { message += " \(hint)" }
+            throw ParleyError(.notFound, message, code: "model_not_found", parameter: "model")
+        }
+    }
+
+    /// The call as models see it.
+    func call(_ intake: ChatIntake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
+        var call = Call(
+            id: id, dialect: dialect.id, operation: .chat, model: name, stream: intake.stream,
+            includeUsage: intake.includeUsage, body: intake.body, deadline: deadline, connector: shard, trace: trace)
+        call.overrides = key.overrides
+        call.timeouts = TimeoutOverrides()
+        for name in Self.passedHeaders {
+            for value in request.head.headers[name] where AnswerHead.isSafe(value) {
+                call.headers.append(HeaderField(name, value))
+            }
+        }
+        return call
+    }
+
+    /// The reply as bytes for this client.
+    func body(of reply: Reply, _ intake: ChatIntake, _ name: String) -> any AnswerBody {
+        let context = AnswerContext(
+            id: "chatcmpl-\(id)", model: name, created: WallClock.seconds(), includeUsage: intake.includeUsage)
+        switch reply.content {
+        case .client(let body): return body
+        case .events(let source) where intake.stream:
+            return EncodedEvents(source: source, encoder: dialect.makeStreamEncoder(context))
+        case .events(let source): return HeldAnswer(collecting: source, dialect: dialect, context: context)
+        case .whole(let response): return HeldAnswer(response, dialect: dialect, context: context)
+        }
+    }
+
+    /// Says in headers who answered, and passes on the upstream's limits.
+    func describe(_ reply: Reply, _ name: String, in head: inout AnswerHead) {
+        head.headers.reserveCapacity(head.headers.count + reply.headers.count + 4)
+        head.headers += reply.headers
+        head.headers.append(HeaderField("x-parley-model", name))
+        if let upstream = trace.upstream { head.headers.append(HeaderField("x-parley-upstream", upstream)) }
+        head.headers.append(HeaderField("x-parley-attempts", String(trace.attemptCount)))
+        let dropped = trace.dropped
+        if !dropped.isEmpty {
+            head.headers.append(HeaderField("x-parley-dropped", dropped.joined(separator: ", ")))
+        }
+    }
+
+    // MARK: Cross-origin requests
+
+    /// Headers that let a browser's page read the answer, where the configuration allows its origin.
+    func crossOriginHeaders() -> [HeaderField] {
+        let allowed = snapshot.server.crossOrigins
+        guard !allowed.isEmpty, let origin = request.head.headers.first(name: "origin") else { return [] }
+        let isOpen = allowed.contains("*")
+        guard isOpen || allowed.contains(origin) else { return [] }
+        return [
+            HeaderField("access-control-allow-origin", isOpen ? "*" : origin),
+            HeaderField("vary", "origin"),
+            HeaderField(
+                "access-control-expose-headers",
+                "x-request-id, retry-after, x-parley-model, x-parley-upstream, x-parley-attempts, x-parley-dropped"),
+        ]
+    }
+
+    /// Answers `OPTIONS`, with the cross-origin headers where the origin is allowed.
+    func answerPreflight(_ route: Route) {
+        var head = AnswerHead(status: 204, requestID: id)
+        let methods = (route.methods + [.OPTIONS]).map(\.rawValue).joined(separator: ", ")
+        head.headers = crossOriginHeaders()
+        if !head.headers.isEmpty {
+            head.headers.append(HeaderField("access-control-allow-methods", methods))
+            let asked = request.head.headers.first(name: "access-control-request-headers")
+            head.headers.append(HeaderField("access-control-allow-headers", asked ?? "authorization, content-type"))
+            head.headers.append(HeaderField("access-control-max-age", "86400"))
+        }
+        head.headers.append(HeaderField("allow", methods))
+        client.send(head, body: ByteBuffer())
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import NIOHTTP1
+import ParleyAccess
+import ParleyConfiguration
+import ParleyCore
+import ParleyDialects
+
+/// One request from its head to its log line. Start reading here: `run` and `chat` are the whole way of a request.
+struct Exchange {
+    let shard: Shard
+    let client: ClientConnection
+    let request: Request
+    /// 1. Snapshot: the configuration is read once.
+    let snapshot: Snapshot
+    /// The request's id: the client's own, or one of ours.
+    let id: String
+    /// The dialect that answers and errors are written in.
+    var dialect: any Dialect = OpenAIChat()
+    var record: AccessRecord
+    let trace = CallTrace()
+
+    init(shard: Shard, client: ClientConnection, request: Request) {
+        self.shard = shard
+        self.client = client
+        self.request = request
+        self.snapshot = shard.snapshot
+        let own = request.head.headers.first(name: "x-request-id")
+        self.id = own.flatMap { RequestIDs.isAcceptable($0) ? $0 : nil } ?? shard.ids.next()
+        self.record = AccessRecord(
+            time: LogTimestamp.now(), id: id, method: request.head.method.rawValue, path: request.head.uri,
+            status: 0, outcome: .ok)
+    }
+
+    /// Answers the request, whatever it is, and settles it exactly once.
+    mutating func run() async {
+        shard.gateway.began()
+        client.response.keepsAlive = request.head.isKeepAlive && !shard.gateway.isDraining
+        client.response.isHTTP10 = request.head.version.minor == 0
+        do {
+            try await perform()
+        } catch {
+            fail(error)
+        }
+        settle()
+        shard.gateway.ended()
+    }
+
+    private mutating func perform() async throws(ParleyError) {
+        if let failure = request.failure { throw failure }
+        let target = request.head.uri
+        guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
+            throw ParleyError(
+                .notFound, "Unknown path: \(request.head.method.rawValue) \(Route.path(of: target).prefix(200)).",
+                code: "unknown_url")
+        }
+        if request.head.method == .OPTIONS { return answerPreflight(route) }
+        guard route.methods.contains(request.head.method) else {
+            throw ParleyError(
+                .methodNotAllowed,
+                "\(request.head.method.rawValue) is not a method of this path; use \(route.methods[0].rawValue).",
+                code: "method_not_allowed")
+        }
+        switch route {
+        case .health, .healthLive, .healthReady: return try answerHealth(route)
+        default: break
+        }
+        // 2. Identify.
+        let key = try identify()
+        record.key = key.name
+        switch route {
+        case .chatCompletions: try await chat(key)
+        case .models: try await answerModels(key)
+        case .model(let name): try await answerModel(name, key)
+        case .billingSubscription: answerSubscription()
+        case .billingUsage: answerBillingUsage()
+        case .planned(let path):
+            throw ParleyError(.notImplemented, "\(path) is not built yet.", code: "not_implemented")
+        case .health, .healthLive, .healthReady: break
+        }
+    }
+
+    /// A chat completion, start to end.
+    private mutating func chat(_ key: KeyRecord) async throws(ParleyError) {
+        // 3. Head: find out what is asked for, without building a tree.
+        try await client.awaitBody(of: request)
+        let intake = try ChatIntake(request.takeBody())
+        record.stream = intake.stream
+        // 4. Resolve: the name to a model.
+        let asked = try modelName(intake.model, key)
+        record.model = asked
+        let model = try await resolve(asked, key)
+        // 5. Admit: limits and budgets will be asked here.
+        let total = snapshot.timeouts.total ?? .minutes(10)
+        let deadline = NIODeadline.now() + total
+        var head = AnswerHead(requestID: id)
+        head.headers = crossOriginHeaders()
+        if intake.stream {
+            head.contentType = "text/event-stream; charset=utf-8"
+            head.isStream = true
+            client.response.streamHead = head
+        }
+        // 6. Answer: returns at the first meaningful event.
+        let reply = try await model.answer(call(intake, asked, key, deadline))
+        record.firstEvent = elapsed()
+        // 7. Relay.
+        let body = self.body(of: reply, intake, asked)
+        describe(reply, asked, in: &head)
+        if intake.stream {
+            client.response.streamHead = head
+            try await relay(body, head, by: deadline)
+        } else {
+            try await relayWhole(body, head, by: deadline)
+        }
+    }
+
+    /// The one relay loop: everything the upstream has ready goes out in one write, then the client must have room.
+    private mutating func relay(
+        _ body: any AnswerBody, _ head: AnswerHead, by deadline: NIODeadline
+    ) async throws(ParleyError) {
+        defer { observe(body.observed) }
+        var isOpen = true
+        while isOpen {
+            var piece = client.makePiece()
+            do {
+                isOpen = try await body.next(into: &piece.bytes, by: deadline)
+            } catch {
+                let error = client.abortion ?? error
+                guard error.kind != .cancelled else { throw error }
+                dialect.encodeStreamFailure(error, into: &piece.bytes)
+                client.response.streamHead = nil
+                client.send(piece, head: head, isLast: true)
+                note(error)
+                return
+            }
+            if !isOpen { client.response.streamHead = nil }
+            client.send(piece, head: head, isLast: !isOpen)
+            if isOpen {
+                do {
+                    try await client.awaitWritable(by: deadline)
+                } catch {
+                    body.cancel()
+                    throw error
+                }
+            }
+        }
+    }
+
+    /// A whole answer leaves in one piece; only one too large to be held is passed on as it comes.
+    private mutating func relayWhole(
+        _ body: any AnswerBody, _ head: AnswerHead, by deadline: NIODeadline
+    ) async throws(ParleyError) {
+        defer { observe(body.observed) }
+        var head = head
+        head.contentType = body.contentType
+        var first = ByteBuffer()
+        guard try await body.next(into: &first, by: deadline) else {
+            client.send(head, body: first)
+            return
+        }
+        var piece = client.makePiece()
+        piece.bytes.writeBuffer(&first)
+        var isOpen = true
+        while isOpen {
+            client.send(piece, head: head, isLast: false)
+            try await client.awaitWritable(by: deadline)
+            piece = client.makePiece()
+            isOpen = try await body.next(into: &piece.bytes, by: deadline)
+        }
+        client.send(piece, head: head, isLast: true)
+    }
+
+    /// Tells the client what went wrong, in whichever way is still possible.
+    private mutating func fail(_ cause: ParleyError) {
+        let error = client.abortion ?? cause
+        note(error)
+        guard error.kind != .cancelled, !client.isClosed else {
+            client.response.isAborted = true
+            return
+        }
+        let stream = client.response.streamHead
+        client.response.streamHead = nil
+        if client.abortion != nil { client.response.keepsAlive = false }
+        guard !client.response.hasHead else {
+            guard let stream else {
+                client.response.isAborted = true
+                return
+            }
+            // Comments went out before there was an answer: the error has to follow them.
+            var piece = client.makePiece()
+            dialect.encodeStreamFailure(error, into: &piece.bytes)
+            client.send(piece, head: stream, isLast: true)
+            return
+        }
+        if !request.isComplete || request.failure != nil {
+            client.response.keepsAlive = false
+            client.response.lingers = true
+        }
+        var head = AnswerHead(status: error.httpStatus, requestID: id)
+        head.headers = crossOriginHeaders()
+        if let seconds = error.retryAfter {
+            head.headers.append(HeaderField("retry-after", String(Int(seconds.rounded(.up)))))
+        }
+        if error.kind == .methodNotAllowed, let route = Route.find(request.head.uri, billing: true) {
+            head.headers.append(HeaderField("allow", route.methods.map(\.rawValue).joined(separator: ", ")))
+        }
+        if trace.attemptCount > 0 {
+            head.headers.append(HeaderField("x-parley-attempts", String(trace.attemptCount)))
+        }
+        let isHead = request.head.method == .HEAD
+        client.send(head, body: dialect.encodeFailure(error), omitsBody: isHead)
+    }
+
+    /// 8. Settle: exactly once, on success, failure, cancel or disconnect.
+    private mutating func settle() {
+        record.status = client.response.status
+        record.upstream = trace.upstream
+        record.attempts = trace.attemptCount
+        record.total = elapsed()
+        record.bytesIn = request.bodyBytes
+        record.bytesOut = client.response.bytesOut
+        if record.outcome == .ok, client.isClosed, !client.response.hasHead { record.outcome = .cancelled }
+        shard.accessLog?.append(record)
+    }
+
+    private mutating func note(_ error: ParleyError) {
+        record.error = error.kind.rawValue
+        record.outcome = error.kind == .cancelled ? .cancelled : .failed
+    }
+
+    private mutating func observe(_ seen: Observation) {
+        record.finish = seen.finish
+        record.inputTokens = seen.usage.input
+        record.outputTokens = seen.usage.output
+        record.cachedTokens = seen.usage.cacheRead
+        record.reasoningTokens = seen.usage.reasoning
+    }
+
+    private func elapsed() -> Int64 {
+        (NIODeadline.now() - request.arrived).nanoseconds / 1_000
+    }
+}

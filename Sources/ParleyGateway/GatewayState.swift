@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import Synchronization
+
+/// What all event loops share: counters and the drain flag, as atomics.
+final class GatewayState: Sendable {
+    private let draining = Atomic<Bool>(false)
+    private let connectionCount = Atomic<Int>(0)
+    private let running = Atomic<Int>(0)
+
+    /// Whether the server is shutting down: no new requests are taken.
+    var isDraining: Bool { draining.load(ordering: .relaxed) }
+
+    /// Client connections at the moment.
+    var connections: Int { connectionCount.load(ordering: .relaxed) }
+
+    /// Requests being answered at the moment.
+    var requests: Int { running.load(ordering: .relaxed) }
+
+    func drain() { draining.store(true, ordering: .relaxed) }
+    func opened() { connectionCount.add(1, ordering: .relaxed) }
+    func closed() { connectionCount.subtract(1, ordering: .relaxed) }
+    func began() { running.add(1, ordering: .relaxed) }
+    func ended() { running.subtract(1, ordering: .relaxed) }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOHTTP1
+import ParleyCore
+
+/// What a path is for: every path of the data plane, once.
+enum Route: Sendable, Equatable {
+    case chatCompletions
+    case models
+    case model(String)
+    case health
+    case healthLive
+    case healthReady
+    case billingSubscription
+    case billingUsage
+    /// A path of the API that is known and not built yet, with its name.
+    case planned(String)
+
+    /// The methods the path has.
+    var methods: [HTTPMethod] {
+        switch self {
+        case .chatCompletions: [.POST]
+        case .models, .model, .health, .healthLive, .healthReady, .billingSubscription, .billingUsage: [.GET, .HEAD]
+        case .planned: [.GET, .POST, .DELETE]
+        }
+    }
+
+    /// Whether a key is needed.
+    var isProtected: Bool {
+        switch self {
+        case .health, .healthLive, .healthReady: false
+        default: true
+        }
+    }
+
+    private static let fixed: [Substring: Route] = [
+        "/chat/completions": .chatCompletions,
+        "/models": .models,
+        "/health": .health,
+        "/health/live": .healthLive,
+        "/health/ready": .healthReady,
+        "/dashboard/billing/subscription": .billingSubscription,
+        "/dashboard/billing/usage": .billingUsage,
+    ]
+
+    private static let planned: Set<Substring> = [
+        "/completions", "/responses", "/messages", "/embeddings", "/moderations", "/rerank", "/files", "/batches",
+        "/images", "/audio", "/realtime", "/conversations",
+    ]
+
+    /// The route of a request target, with or without `/v1` in front; nil for an unknown one.
+    static func find(_ target: String, billing: Bool) -> Route? {
+        let path = self.path(of: target)
+        let short = path.hasPrefix("/v1/") ? path.dropFirst(3) : path
+        if let route = fixed[short] {
+            if route == .billingSubscription || route == .billingUsage { return billing ? route : nil }
+            return route
+        }
+        if short.hasPrefix("/models/") {
+            let name = percentDecoded(short.dropFirst("/models/".count))
+            return name.isEmpty ? nil : .model(name)
+        }
+        let first = short.dropFirst().prefix { $0 != "/" }
+        return planned.contains("/" + first) && path.hasPrefix("/v1/") ? .planned(String(path)) : nil
+    }
+
+    /// The path of a request target: without query and, in absolute form, without scheme and host.
+    static func path(of target: String) -> Substring {
+        var path = target[...]
+        if let end = path.utf8.firstIndex(where: { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }) {
+            path = path[..<end]
+        }
+        if path.hasPrefix("http://") || path.hasPrefix("https://") {
+            let afterScheme = path.drop { $0 != ":" }.dropFirst(3)
+            path = afterScheme.drop { $0 != "/" }
+        }
+        while path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path = path.dropLast() }
+        return path
+    }
+
+    /// The value of a query parameter, decoded.
+    static func query(_ name: String, of target: String) -> String? {
+        guard let start = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        for pair in target[target.index(after: start)...].split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1)
+            if parts.first.map(String.init) == name { return parts.count > 1 ? percentDecoded(parts[1]) : "" }
+        }
+        return nil
+    }
+
+    private static func percentDecoded(_ text: Substring) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import NIOHTTP1
+import ParleyCore
+
+/// A client's connection: requests queue here as they arrive, one task answers them in order.
+///
+/// `@unchecked Sendable`: every method runs on the event loop of the connection, where its task runs too.
+final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = ByteBuffer
+
+    /// Requests that may wait on a connection before it stops reading (pipelining).
+    private static let queueLimit = 4
+    /// How long a connection that was refused something may go on sending before it is closed.
+    private static let lingerTime = TimeAmount.seconds(2)
+
+    let shard: Shard
+    private(set) var context: ChannelHandlerContext?
+    private let waiter: Waiter
+    private var task: Task<Void, Never>?
+    /// Requests not yet taken by the task, the newest maybe incomplete.
+    private var queue: [Request] = []
+    /// The request whose body is arriving.
+    private var receiving: Request?
+    private var isReading = true
+    private var gotPart = false
+    private var hasFailedParsing = false
+    private var headPendingSince: NIODeadline?
+    private var lastActivity = NIODeadline.now()
+    private var lingerUntil: NIODeadline?
+    private(set) var isClosed = false
+    /// Why the running call must end although the client is still there; set when the server shuts down.
+    private(set) var abortion: ParleyError?
+    var sweepIndex = -1
+    /// The response being written.
+    var response = Response()
+
+    init(shard: Shard) {
+        self.shard = shard
+        self.waiter = Waiter(shard.loop)
+    }
+
+    // MARK: The task's side
+
+    /// The next request, as soon as its head is there; nil when the connection is to end.
+    func nextRequest() async -> Request? {
+        while !isClosed {
+            if !queue.isEmpty {
+                let request = queue.removeFirst()
+                resumeReading()
+                return request
+            }
+            if shard.gateway.isDraining { return nil }
+            await waiter.wait()
+        }
+        return nil
+    }
+
+    /// Waits until a request's body is complete, asking for it first where the client waits to be asked.
+    ///
+    /// - Throws: what is wrong with it, or `cancelled`.
+    func awaitBody(of request: Request) async throws(ParleyError) {
+        if request.expectsContinue, !request.isComplete, request.failure == nil {
+            request.expectsContinue = false
+            write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
+        }
+        while !request.isComplete, request.failure == nil, !isClosed { await waiter.wait() }
+        if let failure = request.failure { throw failure }
+        if isClosed { throw ParleyError(.cancelled, "The client left.") }
+    }
+
+    /// Waits until the client takes more, so that nothing piles up for one that reads slowly.
+    ///
+    /// - Throws: `cancelled` when the client left or did not read anything until `deadline`.
+    func awaitWritable(by deadline: NIODeadline) async throws(ParleyError) {
+        while !isClosed, abortion == nil, context?.channel.isWritable == false {
+            response.stalledUntil = deadline
+            await waiter.wait()
+            response.stalledUntil = nil
+        }
+        if isClosed { throw ParleyError(.cancelled, "The client left.") }
+        if let abortion { throw abortion }
+    }
+
+    /// Sends bytes as they are.
+    func write(_ bytes: ByteBuffer) {
+        guard let context, !isClosed else { return }
+        lastActivity = .now()
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    /// Closes once everything was sent.
+    func finish() {
+        guard let context, !isClosed else { return }
+        // The empty write completes after all others.
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in self.close() }
+    }
+
+    /// Ends a connection on which the client may still be sending: it gets time to read the answer first, since closing
+    /// with unread bytes would make its system throw the answer away.
+    func linger() {
+        guard let context, !isClosed else { return }
+        lingerUntil = .now() + Self.lingerTime
+        context.close(mode: .output, promise: nil)
+    }
+
+    /// Closes at once.
+    func close() {
+        context?.close(promise: nil)
+    }
+
+    /// Ends the running call with an error; the connection closes behind it.
+    func abort(_ error: ParleyError) {
+        if response.isIdle, queue.isEmpty, receiving == nil {
+            close()
+            return
+        }
+        abortion = error
+        task?.cancel()
+        waiter.signal()
+    }
+
+    /// Wakes a task that waits for a request, so that it notices that the server is draining.
+    func nudge() {
+        waiter.signal()
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        shard.clients.add(self)
+        shard.gateway.opened()
+        task = shard.run { await self.serve() }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        gotPart = true
+        guard lingerUntil == nil else { return }
+        switch unwrapInboundIn(data) {
+        case .head(let head): begin(head)
+        case .body(let bytes): receiving?.append(bytes)
+        case .end:
+            receiving?.isComplete = true
+            receiving = nil
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        lastActivity = .now()
+        if gotPart {
+            gotPart = false
+            headPendingSince = nil
+        } else if receiving == nil, headPendingSince == nil {
+            // Bytes that make no complete head yet.
+            headPendingSince = lastActivity
+        }
+        waiter.signal()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { waiter.signal() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        guard !isClosed else { return }
+        isClosed = true
+        shard.clients.remove(self)
+        shard.gateway.closed()
+        task?.cancel()
+        waiter.signal()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError || error is NIOHTTPDecoderError, lingerUntil == nil else {
+            // The connection broke, or TLS could not be agreed on: there is nobody to tell.
+            close()
+            return
+        }
+        guard !hasFailedParsing else { return }
+        hasFailedParsing = true
+        let failure: ParleyError
+        if case .headerOverflow? = error as? HTTPParserError {
+            failure = Self.headTooLarge
+        } else {
+            failure = ParleyError(.invalid, "The request is not valid HTTP/1.1.", code: "invalid_http")
+        }
+        refuse(failure)
+    }
+
+    private static let headTooLarge = ParleyError(
+        .tooLarge, "The request's head is larger than server.header_limit allows.", code: "header_too_large",
+        status: 431)
+
+    private func begin(_ head: HTTPRequestHead) {
+        let request = Request(head: head)
+        let snapshot = shard.snapshot
+        request.limit = snapshot.server.bodyLimit
+        receiving = request
+        queue.append(request)
+        if let failure = RequestCheck.failure(of: head) {
+            request.fail(failure)
+        } else {
+            request.declared = head.headers.first(name: "content-length").flatMap { Int($0) }
+            if let declared = request.declared, declared > request.limit {
+                request.fail(Request.tooLarge(request.limit))
+            }
+        }
+        request.expectsContinue = head.version.minor > 0 && head.headers.contains(name: "expect")
+        if queue.count >= Self.queueLimit, isReading {
+            isReading = false
+            context?.channel.setOption(.autoRead, value: false).whenFailure { _ in }
+        }
+    }
+
+    /// Ends the connection with an answer to whatever was arriving.
+    private func refuse(_ failure: ParleyError) {
+        if let request = receiving {
+            request.fail(failure)
+            receiving = nil
+        } else {
+            let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "")
+            queue.append(Request(head: head, failure: failure))
+        }
+        waiter.signal()
+    }
+
+    private func resumeReading() {
+        guard !isReading, queue.count < Self.queueLimit else { return }
+        isReading = true
+        context?.channel.setOption(.autoRead, value: true).whenFailure { _ in }
+    }
+
+    private func serve() async {
+        while let request = await nextRequest() {
+            response = Response()
+            response.isIdle = false
+            await Exchange(shard: shard, client: self, request: request).run()
+            response.isIdle = true
+            lastActivity = .now()
+            guard response.keepsAlive, !isClosed else { break }
+        }
+        guard !isClosed else { return }
+        if response.isAborted {
+            close()
+        } else if response.lingers {
+            linger()
+        } else {
+            finish()
+        }
+    }
+}
+
+extension ClientConnection: Swept {
+    func sweep(now: NIODeadline) {
+        let server = shard.snapshot.server
+        if let lingerUntil {
+            if lingerUntil <= now { close() }
+        } else if let stalled = response.stalledUntil, stalled <= now {
+            close()
+        } else if let request = receiving {
+            guard lastActivity + server.headerTimeout < now, !request.expectsContinue else { return }
+            refuse(Self.slow("body"))
+        } else if let since = headPendingSince {
+            if since + server.headerTimeout < now {
+                headPendingSince = nil
+                refuse(Self.slow("head"))
+            }
+        } else if response.isIdle {
+            if queue.isEmpty, lastActivity + server.idle < now { close() }
+        } else if response.takesComments, server.keepaliveComment > .zero,
+            lastActivity + server.keepaliveComment <= now
+        {
+            sendComment()
+        }
+    }
+
+    private static func slow(_ part: String) -> ParleyError {
+        ParleyError(
+            .timeout, "The request's \(part) did not arrive within server.header_timeout.", code: "request_timeout",
+            status: 408)
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import NIOHTTP1
+import ParleyCore
+
+/// A request as it arrives on a client connection. Used only on the connection's event loop.
+final class Request {
+    /// The head; a request that could not be read has an empty one.
+    let head: HTTPRequestHead
+    /// When its first byte was noticed.
+    let arrived = NIODeadline.now()
+    /// The body so far.
+    private(set) var body = ByteBuffer()
+    /// Body bytes seen, stored or not.
+    private(set) var bodyBytes = 0
+    /// Whether everything arrived.
+    var isComplete = false
+    /// Why the request cannot be answered as asked; it then ends the connection.
+    private(set) var failure: ParleyError?
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    var expectsContinue = false
+
+    init(head: HTTPRequestHead, failure: ParleyError? = nil) {
+        self.head = head
+        self.failure = failure
+        self.isComplete = failure != nil
+    }
+
+    /// The most that a body may have.
+    var limit = Int.max
+    /// The body's length as the head says it.
+    var declared: Int?
+
+    private static let reservedAtMost = 1 << 20
+
+    /// Keeps body bytes up to the limit; nothing is stored beyond it.
+    func append(_ bytes: ByteBuffer) {
+        bodyBytes = bodyBytes.clampedSum(bytes.readableBytes)
+        guard failure == nil else { return }
+        guard bodyBytes <= limit else {
+            fail(Self.tooLarge(limit))
+            return
+        }
+        guard body.readableBytes > 0 else {
+            body = bytes
+            return
+        }
+        if let declared, body.readableBytes + body.writableBytes < declared {
+            // Once, and not for a length that is only claimed.
+            body.reserveCapacity(min(declared, Self.reservedAtMost))
+        }
+        body.writeImmutableBuffer(bytes)
+    }
+
+    /// Marks the request as one that cannot be answered as asked.
+    func fail(_ error: ParleyError) {
+        guard failure == nil else { return }
+        failure = error
+        body = ByteBuffer()
+    }
+
+    /// Hands the body over; the request keeps nothing, so that it is freed as soon as it was sent on.
+    func takeBody() -> ByteBuffer {
+        let taken = body
+        body = ByteBuffer()
+        return taken
+    }
+
+    static func tooLarge(_ limit: Int) -> ParleyError {
+        ParleyError(
+            .tooLarge, "The request body is larger than the \(limit) bytes that server.body_limit allows.",
+            code: "request_too_large")
+    }
+}

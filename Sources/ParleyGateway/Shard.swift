@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyConfiguration
+import ParleyCore
+
+/// Everything one event loop owns: its client connections, its upstream pools, and the sweep that keeps their deadlines.
+///
+/// A client connection, the logic of its requests and its upstream connections live on one shard, so that nothing on
+/// the way of a request changes threads or takes a lock.
+///
+/// `@unchecked Sendable`: all of it is used only on `loop`, where its tasks run too (`executor`); what other threads may
+/// call (`run`, `adopt`) hops there.
+final class Shard: @unchecked Sendable {
+    /// How often deadlines are looked at.
+    static let sweepInterval = TimeAmount.milliseconds(250)
+
+    let loop: any EventLoop
+    let executor: LoopExecutor
+    let gateway: GatewayState
+    let contexts: TLSContexts
+    let limits: EndpointLimits
+    let accessLog: AccessLog?
+    /// The live configuration; a call reads it once, at its start.
+    private(set) var snapshot: Snapshot
+    var clients = SweepList<ClientConnection>()
+    var streams = SweepList<UpstreamStream>()
+    var pendings = SweepList<Pending>()
+    var ids = RequestIDs()
+    var clock = DateHeader()
+    private var pools: [ObjectIdentifier: (endpoint: Endpoint, pool: Pool)] = [:]
+    private var sweeper: RepeatedTask?
+
+    init(
+        loop: any EventLoop, snapshot: Snapshot, gateway: GatewayState, contexts: TLSContexts,
+        limits: EndpointLimits, accessLog: AccessLog?
+    ) {
+        self.loop = loop
+        self.executor = LoopExecutor(loop)
+        self.snapshot = snapshot
+        self.gateway = gateway
+        self.contexts = contexts
+        self.limits = limits
+        self.accessLog = accessLog
+    }
+
+    /// Starts the sweep.
+    func start() {
+        loop.execute {
+            self.sweeper = self.loop.scheduleRepeatedTask(
+                initialDelay: Self.sweepInterval, delay: Self.sweepInterval
+            ) { _ in
+                self.sweep()
+            }
+        }
+    }
+
+    /// Closes what is open and ends the sweep.
+    func stop() async {
+        try? await loop.submit {
+            self.sweeper?.cancel()
+            for client in self.clients.elements { client.close() }
+            for entry in self.pools.values { entry.pool.close() }
+            self.pools.removeAll()
+            self.accessLog?.tick()
+        }.get()
+    }
+
+    /// Lets connections that wait for a request notice that the server is shutting down.
+    func wakeIdle() async {
+        try? await loop.submit { for client in self.clients.elements { client.nudge() } }.get()
+    }
+
+    /// Ends every running call with an error.
+    func abortAll() async {
+        let error = ParleyError(
+            .upstreamUnavailable, "The server is shutting down.", code: "shutting_down", status: 503)
+        try? await loop.submit { for client in self.clients.elements { client.abort(error) } }.get()
+    }
+
+    /// Serves calls that start from now on with another configuration.
+    func adopt(_ snapshot: Snapshot) {
+        loop.execute { self.snapshot = snapshot }
+    }
+
+    /// Runs a task on this shard's loop.
+    @discardableResult
+    func run(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+        Task(executorPreference: executor, operation: body)
+    }
+
+    private func sweep() {
+        let now = NIODeadline.now()
+        // Copies: a deadline that has passed takes its owner out of the list.
+        for stream in streams.elements { stream.sweep(now: now) }
+        for pending in pendings.elements { pending.sweep(now: now) }
+        for client in clients.elements { client.sweep(now: now) }
+        for (id, entry) in pools where entry.pool.expire(now: now) { pools[id] = nil }
+        accessLog?.tick()
+    }
+
+    private func pool(for endpoint: Endpoint) -> Pool {
+        if let known = pools[ObjectIdentifier(endpoint)] { return known.pool }
+        let pool = Pool(shard: self, endpoint: endpoint)
+        pools[ObjectIdentifier(endpoint)] = (endpoint, pool)
+        return pool
+    }
+}
+
+extension Shard: Connector {
+    func open(_ request: UpstreamRequest) async throws(ParleyError) -> any UpstreamAnswer {
+        var isSecondTry = false
+        while true {
+            let (connection, slot) = try await pool(for: request.endpoint).acquire(
+                connectTimeout: request.connectTimeout, by: request.headDeadline)
+            let isReused = connection.requests > 0
+            let isSent = connection.isActive
+            let stream = UpstreamStream(shard: self, connection: connection, slot: slot)
+            connection.send(request, filling: stream)
+            do {
+                try await stream.awaitHead(by: request.headDeadline)
+                return stream
+            } catch {
+                // A pooled connection that the peer had already closed: nothing was done, so another one may be used.
+                let isStale = isReused && !stream.hasArrived && error == UpstreamConnection.closedEarly
+                guard isStale, !isSecondTry, !isSent || request.isIdempotent else { throw error }
+                isSecondTry = true
+            }
+        }
+    }
+
+    func sleep(_ time: TimeAmount) async throws(ParleyError) {
+        let waiter = Waiter(loop)
+        let end = NIODeadline.now() + time
+        let timer = loop.scheduleTask(deadline: end) { waiter.signal() }
+        while NIODeadline.now() < end, !Task.isCancelled { await waiter.wait() }
+        timer.cancel()
+        if Task.isCancelled { throw ParleyError(.cancelled, "The request was cancelled.") }
+    }
+}

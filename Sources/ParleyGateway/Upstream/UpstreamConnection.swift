@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import NIOSSL
+import ParleyCore
+
+/// One connection to an upstream, used by one request at a time.
+///
+/// `@unchecked Sendable`: every method runs on the event loop of its channel, where its shard and its pool live too.
+final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Bodies up to this size are sent in one buffer with the head.
+    private static let joinLimit = 32 << 10
+
+    private let pool: Pool
+    private var context: ChannelHandlerContext?
+    private var framing = ResponseFraming()
+    private var current: UpstreamStream?
+    private var isReading = true
+    /// When the connection became idle.
+    private(set) var idleSince = NIODeadline.now()
+    /// How many requests it has carried.
+    private(set) var requests = 0
+
+    init(pool: Pool) {
+        self.pool = pool
+    }
+
+    /// Whether the connection still stands.
+    var isActive: Bool { context?.channel.isActive ?? false }
+
+    /// Sends a request whose answer fills `stream`.
+    func send(_ request: UpstreamRequest, filling stream: UpstreamStream) {
+        guard let context, context.channel.isActive else {
+            stream.fail(Self.closedEarly)
+            return
+        }
+        requests += 1
+        current = stream
+        framing.reset()
+        var out = request.head
+        let body = request.body
+        let length = body?.readableBytes ?? 0
+        out.reserveCapacity(minimumWritableBytes: 40 + (length <= Self.joinLimit ? length : 0))
+        if body != nil {
+            out.writeStaticString("content-length: ")
+            out.writeDecimal(length)
+            out.writeStaticString("\r\n")
+        }
+        out.writeStaticString("\r\n")
+        guard let body, length > 0 else {
+            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+            return
+        }
+        if length <= Self.joinLimit {
+            out.writeImmutableBuffer(body)
+            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+        } else {
+            context.write(wrapOutboundOut(out), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(body), promise: nil)
+        }
+    }
+
+    /// The reader has caught up.
+    func drained(_ stream: UpstreamStream) {
+        guard current === stream, !isReading, let context else { return }
+        isReading = true
+        context.channel.setOption(.autoRead, value: true).whenFailure { _ in }
+    }
+
+    /// The request was given up before its answer was complete: the connection is of no further use.
+    func abandon(_ stream: UpstreamStream) {
+        guard current === stream else { return }
+        current = nil
+        close()
+    }
+
+    /// Closes the connection at once.
+    func close() {
+        context?.close(promise: nil)
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        guard let stream = current else {
+            // An idle connection has nothing to say.
+            close()
+            return
+        }
+        var arrival = Arrival()
+        do {
+            try framing.read(bytes, into: &arrival)
+        } catch {
+            fail(ParleyError(.upstreamUnavailable, "The upstream broke HTTP's rules: \(error.reason)."))
+            return
+        }
+        stream.receive(&arrival)
+        if arrival.isComplete {
+            finish()
+            stream.signal()
+        } else if stream.isFull, isReading {
+            isReading = false
+            context.channel.setOption(.autoRead, value: false).whenFailure { _ in }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        current?.signal()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if let stream = current {
+            if framing.close(), framing.isDone {
+                current = nil
+                stream.end()
+                stream.signal()
+            } else {
+                fail(stream.hasArrived ? Self.cut : Self.closedEarly)
+            }
+        }
+        pool.remove(self)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A peer that closes TLS without saying so: EOF follows, and the framing knows whether anything is missing.
+        if let error = error as? NIOSSLError, case .uncleanShutdown = error { return }
+        fail(ParleyError(.upstreamUnavailable, "The connection to the upstream failed (\(ConnectFailure.name(error)))."))
+        close()
+    }
+
+    private func finish() {
+        current = nil
+        if !isReading, let context {
+            isReading = true
+            context.channel.setOption(.autoRead, value: true).whenFailure { _ in }
+        }
+        guard framing.isReusable, isActive else {
+            close()
+            return
+        }
+        idleSince = .now()
+        pool.release(self)
+    }
+
+    private func fail(_ error: ParleyError) {
+        guard let stream = current else { return }
+        stream.fail(error)
+    }
+
+    /// The connection was closed before any byte of the answer came.
+    static let closedEarly = ParleyError(
+        .upstreamUnavailable, "The upstream closed the connection without an answer.")
+    private static let cut = ParleyError(
+        .upstreamUnavailable, "The upstream closed the connection in the middle of its answer.")
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyCore
+
+/// One request's answer from an upstream: a mailbox that the connection fills and one task empties.
+///
+/// `@unchecked Sendable`: created, filled and emptied only on the event loop of its connection.
+final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
+    /// Unread bytes above which the connection stops reading.
+    static let highWater = 64 << 10
+
+    private let shard: Shard
+    private weak var connection: UpstreamConnection?
+    private let waiter: Waiter
+    private var unread: ByteBuffer?
+    private var isEnded = false
+    private var failure: ParleyError?
+    /// Whether the endpoint's slot of this request was given back.
+    private var slot: EndpointSlot?
+
+    private(set) var status = 0
+    private(set) var headers = HeaderBlock()
+    /// Whether any byte of the answer arrived.
+    private(set) var hasArrived = false
+    /// When the wait in progress ends; the shard's sweep looks at it.
+    private(set) var deadline = NIODeadline.distantFuture
+    /// The place in the shard's list of streams.
+    var sweepIndex = -1
+
+    init(shard: Shard, connection: UpstreamConnection, slot: EndpointSlot?) {
+        self.shard = shard
+        self.connection = connection
+        self.slot = slot
+        self.waiter = Waiter(shard.loop)
+        shard.streams.add(self)
+    }
+
+    /// Whether unread bytes are piling up.
+    var isFull: Bool { (unread?.readableBytes ?? 0) > Self.highWater }
+
+    // MARK: The task's side
+
+    /// Waits for the head.
+    func awaitHead(by deadline: NIODeadline) async throws(ParleyError) {
+        while status == 0 {
+            if let failure { throw failure }
+            try await wait(until: deadline)
+        }
+    }
+
+    func next(by deadline: NIODeadline) async throws(ParleyError) -> ByteBuffer? {
+        while true {
+            if let bytes = unread {
+                unread = nil
+                connection?.drained(self)
+                return bytes
+            }
+            if let failure { throw failure }
+            if isEnded { return nil }
+            try await wait(until: deadline)
+        }
+    }
+
+    func cancel() {
+        fail(ParleyError(.cancelled, "The request was cancelled."))
+    }
+
+    private func wait(until deadline: NIODeadline) async throws(ParleyError) {
+        self.deadline = deadline
+        await waiter.wait()
+        self.deadline = .distantFuture
+        if Task.isCancelled, !isEnded {
+            cancel()
+            throw ParleyError(.cancelled, "The request was cancelled.")
+        }
+    }
+
+    // MARK: The connection's side
+
+    /// Takes in what a read brought; the task is woken by `signal` when the read is complete.
+    func receive(_ arrival: inout Arrival) {
+        hasArrived = true
+        if let status = arrival.status {
+            self.status = status
+            headers = arrival.headers
+        }
+        if let body = arrival.body {
+            if unread == nil {
+                unread = body
+            } else {
+                unread?.writeImmutableBuffer(body)
+            }
+        }
+        if arrival.isComplete { end() }
+    }
+
+    /// Wakes the task.
+    func signal() {
+        waiter.signal()
+    }
+
+    /// The body is complete.
+    func end() {
+        guard failure == nil else { return }
+        isEnded = true
+        leave()
+    }
+
+    /// The answer cannot be completed; what arrived before stays readable.
+    func fail(_ error: ParleyError) {
+        guard !isEnded, failure == nil else { return }
+        failure = error
+        let connection = self.connection
+        leave()
+        connection?.abandon(self)
+        waiter.signal()
+    }
+
+    private func leave() {
+        connection = nil
+        slot?.release()
+        slot = nil
+        shard.streams.remove(self)
+    }
+}
+
+extension UpstreamStream: Swept {
+    /// Called by the shard's sweep.
+    func sweep(now: NIODeadline) {
+        guard deadline <= now else { return }
+        let what = status == 0 ? "did not answer" : "went silent"
+        fail(ParleyError(.timeout, "The upstream \(what) within the time allowed."))
+    }
+}

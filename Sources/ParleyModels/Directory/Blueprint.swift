@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import ParleyCore
+
+/// The configured models as plain descriptions, in file order.
+public struct Blueprint: Sendable, Equatable {
+    /// A name and what answers under it.
+    public struct Entry: Sendable, Equatable {
+        /// The name; may hold one `*`.
+        public var name: String
+        /// What answers.
+        public var body: Body
+        /// Request fields it sets, weakest first.
+        public var overrides: [FieldOverride]
+        /// Time limits it sets.
+        public var timeouts: TimeoutOverrides
+
+        /// An entry.
+        public init(
+            _ name: String, _ body: Body, overrides: [FieldOverride] = [],
+            timeouts: TimeoutOverrides = TimeoutOverrides()
+        ) {
+            self.name = name
+            self.body = body
+            self.overrides = overrides
+            self.timeouts = timeouts
+        }
+    }
+
+    /// What answers. Names of other models may hold a `*` where the entry's own name has one, and mean what it matched.
+    public enum Body: Sendable, Equatable {
+        /// Another model.
+        case alias(String)
+        /// A choice among models.
+        case route(Route)
+        /// Nothing: every call gets this error.
+        case unavailable(ParleyError)
+    }
+
+    /// A choice among models.
+    public struct Route: Sendable, Equatable {
+        /// How it chooses.
+        public enum Kind: Sendable, Equatable {
+            /// In order, the next one when one fails.
+            case fallback
+        }
+
+        /// How it chooses.
+        public var kind: Kind
+        /// The models, in file order.
+        public var members: [Member]
+        /// The retries at each upstream below; nil leaves it to the model above, and at last to the blueprint.
+        public var retry: RetryPolicy?
+
+        /// A route.
+        public init(_ kind: Kind, of members: [Member], retry: RetryPolicy? = nil) {
+            self.kind = kind
+            self.members = members
+            self.retry = retry
+        }
+
+        /// The members by priority, file order among equals.
+        var ordered: [Member] {
+            members.enumerated().sorted { ($0.element.priority, $0.offset) < ($1.element.priority, $1.offset) }
+                .map(\.element)
+        }
+    }
+
+    /// One model of a route.
+    public struct Member: Sendable, Equatable {
+        /// The model's name.
+        public var model: String
+        /// Members of a lower number come first.
+        public var priority: Int
+
+        /// A member.
+        public init(_ model: String, priority: Int = 0) {
+            self.model = model
+            self.priority = priority
+        }
+    }
+
+    /// The entries in file order; of two with one name the first counts.
+    public var entries: [Entry]
+    /// The retries at each upstream where no model says otherwise.
+    public var retry: RetryPolicy
+
+    /// A blueprint.
+    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard) {
+        self.entries = entries
+        self.retry = retry
+    }
+
+    /// Something that keeps an entry from answering.
+    public struct Problem: Sendable, Hashable {
+        /// The entry's name.
+        public var model: String
+        /// The name in it that is at fault; nil where it is the entry itself.
+        public var reference: String?
+        /// One or two sentences.
+        public var message: String
+    }
+}
+
+extension Blueprint.Body {
+    /// The names of other models in it.
+    var references: [String] {
+        switch self {
+        case .alias(let target): [target]
+        case .route(let route): route.members.map(\.model)
+        case .unavailable: []
+        }
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import ParleyCore
+
+/// Every name a client may use, and the model behind it.
+public struct Directory: Sendable {
+    /// What a name leads to.
+    public enum Resolution: Sendable {
+        /// A model.
+        case model(any Model)
+        /// Nothing; with the names that were probably meant, the closest first.
+        case unknown(suggestions: [String])
+    }
+
+    /// The longest name that is looked at, in bytes.
+    public static let longestName = 512
+
+    /// Every name that `/v1/models` lists, each of which resolves: the configured ones in file order, then the models
+    /// of the providers' lists as `provider/id`, then, where no model is configured, their bare ids.
+    public private(set) var names: [String] = []
+
+    /// The model of a call that names none, where there is no doubt: the only configured one, or where none is
+    /// configured the only one that the providers list.
+    public private(set) var only: String?
+
+    private let configured: [String]
+    private let hasEntries: Bool
+    private let sources: [any UpstreamSource]
+    private let models: [String: any Model]
+    private var assembly: Assembly
+
+    /// Assembles the models of `blueprint` over `sources`, both in file order.
+    ///
+    /// - Returns: the directory, and everything that keeps an entry from answering. A configuration with problems
+    ///   should not be served; the directory leaves out what it cannot assemble.
+    public static func build(
+        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = []
+    ) -> (directory: Directory, problems: [Blueprint.Problem]) {
+        let assembly = Assembly(blueprint, sources: sources)
+        var findings = Assembly.Findings()
+        var models: [String: any Model] = [:]
+        var configured: [String] = []
+        for entry in blueprint.entries {
+            let before = findings.reports
+            assembly.check(entry, &findings)
+            guard !NamePattern(entry.name).isWildcard, models[entry.name] == nil, findings.reports == before,
+                let found = assembly.find(entry.name, blueprint.retry, &findings)
+            else { continue }
+            models[entry.name] = found.model
+            configured.append(entry.name)
+        }
+        var directory = Directory(
+            configured: configured, hasEntries: !blueprint.entries.isEmpty, sources: sources, models: models,
+            assembly: assembly)
+        directory.take(lists)
+        return (directory, findings.problems)
+    }
+
+    private init(
+        configured: [String], hasEntries: Bool, sources: [any UpstreamSource], models: [String: any Model],
+        assembly: Assembly
+    ) {
+        self.configured = configured
+        self.hasEntries = hasEntries
+        self.sources = sources
+        self.models = models
+        self.assembly = assembly
+    }
+
+    /// The same models with other lists of what the providers have.
+    public func updating(lists: [ProviderList]) -> Directory {
+        var directory = self
+        directory.take(lists)
+        return directory
+    }
+
+    /// Finds the model called `name`.
+    ///
+    /// - Parameter patterns: what the caller's key may use; names outside are not suggested. Whether the key may use
+    ///   `name` is asked of ``allowed(_:patterns:)``.
+    public func resolve(_ name: String, patterns: [String]? = nil) -> Resolution {
+        guard !name.isEmpty, name.utf8.count <= Self.longestName else { return .unknown(suggestions: []) }
+        if let model = models[name] { return .model(model) }
+        var findings = Assembly.Findings()
+        if let found = assembly.find(name, assembly.retry, &findings) { return .model(found.model) }
+        let visible = names.lazy.filter { Self.allowed($0, patterns: patterns) }
+        return .unknown(suggestions: Suggestions.closest(to: name, among: visible))
+    }
+
+    /// The names that a key with these patterns may use, in the order of ``names``.
+    public func names(allowedBy patterns: [String]?) -> [String] {
+        guard patterns != nil else { return names }
+        return names.filter { Self.allowed($0, patterns: patterns) }
+    }
+
+    /// Whether a key with these patterns may use `name`; nil patterns allow everything, an empty list nothing.
+    ///
+    /// A pattern is a name with at most one `*`, compared byte by byte with the name as it was asked for.
+    public static func allowed(_ name: String, patterns: [String]?) -> Bool {
+        guard let patterns else { return true }
+        return patterns.contains { NamePattern($0).matches(name) }
+    }
+
+    /// Derives from the lists what depends on them. Of several lists of one provider the first counts.
+    private mutating func take(_ lists: [ProviderList]) {
+        let byProvider = Dictionary(lists.map { ($0.provider, $0.ids) }, uniquingKeysWith: { first, _ in first })
+        var known = Set(assembly.exact.keys)
+        var full: [String] = []
+        var short: [String] = []
+        assembly.bare = [:]
+        for source in sources {
+            for id in byProvider[source.name] ?? [] where !id.isEmpty && source.model(id) != nil {
+                let name = "\(source.name)/\(id)"
+                guard name.utf8.count <= Self.longestName else { continue }
+                if known.insert(name).inserted { full.append(name) }
+                guard !hasEntries, assembly.bare[id] == nil else { continue }
+                assembly.bare[id] = source.name
+                short.append(id)
+            }
+        }
+        names = configured + full + short.filter { known.insert($0).inserted }
+        let candidates = hasEntries ? configured : short
+        only = candidates.count == 1 ? candidates.first : nil
+    }
+}

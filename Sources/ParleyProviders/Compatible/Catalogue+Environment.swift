@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import ParleyCore
+
+extension Catalogue {
+    /// The providers that exist on a machine with these environment variables, in the catalogue's order.
+    ///
+    /// OpenAI comes first, then Anthropic (known, but not built: its models say so), then the catalogue. An empty
+    /// variable counts as not set. Another base URL is taken from `<KEY VARIABLE'S STEM>_BASE_URL`, as the vendors'
+    /// SDKs do it. A `GITHUB_TOKEN` is on many machines for other reasons and would be sent to GitHub Models, so it
+    /// counts only together with `PARLEY_GITHUB_MODELS=1`. A self-hosted server that needs no key exists when its
+    /// base URL or key is set; without either `localServers` says where to look.
+    public static func environment(_ environment: [String: String]) -> [ProviderSetup] {
+        func value(_ name: String) -> String? {
+            guard let text = environment[name], !text.isEmpty else { return nil }
+            return text
+        }
+        var found: [ProviderSetup] = []
+        if let key = value("OPENAI_API_KEY") {
+            var setup = ProviderSetup(name: "openai", kind: "openai")
+            setup.apiKeys = [key]
+            setup.baseURL = value("OPENAI_BASE_URL")
+            if let id = value("OPENAI_ORG_ID") { setup.headers.append(HeaderField("openai-organization", id)) }
+            if let id = value("OPENAI_PROJECT_ID") { setup.headers.append(HeaderField("openai-project", id)) }
+            found.append(setup)
+        }
+        if let key = value("ANTHROPIC_API_KEY") {
+            var setup = ProviderSetup(name: "anthropic", kind: "anthropic")
+            setup.apiKeys = [key]
+            setup.baseURL = value("ANTHROPIC_BASE_URL")
+            found.append(setup)
+        }
+        return found + vendors.compactMap { $0.setup(value) }
+    }
+
+    /// A server that may run on this machine.
+    public struct LocalServer: Sendable {
+        /// The provider it would be.
+        public var setup: ProviderSetup
+        /// The port it listens on unless told otherwise.
+        public var port: Int
+        /// What to `GET` on it to see whether it is there: the list of models.
+        public var probePath: String
+    }
+
+    /// Where local servers are found when nobody changed their ports.
+    ///
+    /// - Parameter ownPort: the port Parley itself listens on, which is not looked at.
+    public static func localServers(ownPort: Int?) -> [LocalServer] {
+        let places: [(name: String, kind: String, port: Int)] = [
+            ("ollama", "ollama-openai", 11434), ("lmstudio", "lmstudio", 1234), ("vllm", "vllm", 8000),
+            ("llamacpp", "llamacpp", 8080),
+        ]
+        return places.filter { $0.port != ownPort }.map { place in
+            var setup = ProviderSetup(name: place.name, kind: place.kind)
+            setup.baseURL = "http://127.0.0.1:\(place.port)/v1"
+            return LocalServer(setup: setup, port: place.port, probePath: "/v1/models")
+        }
+    }
+}
+
+extension Vendor {
+    /// The name a provider of this kind gets when the environment alone says that it exists.
+    var environmentName: String {
+        switch id {
+        case "gemini-openai": "gemini"
+        case "dashscope-compatible": "dashscope"
+        case "qianfan-v2": "qianfan"
+        case "spark-http": "spark"
+        case "cohere-compatible": "cohere"
+        case "iflow-openai": "iflow"
+        default: id
+        }
+    }
+
+    /// Every variable that may hold another base URL: the row's own and those that follow from the keys' names.
+    public var allBaseVariables: [String] {
+        var names = baseVariables
+        for variable in variables {
+            for ending in ["_API_KEY", "_API_TOKEN", "_API_PASSWORD", "_TOKEN"] where variable.hasSuffix(ending) {
+                let name = variable.dropLast(ending.count) + "_BASE_URL"
+                if !names.contains(String(name)) { names.append(String(name)) }
+                break
+            }
+        }
+        return names
+    }
+
+    /// The provider that these variables describe, if they do.
+    func setup(_ value: (String) -> String?) -> ProviderSetup? {
+        let key = variables.lazy.compactMap(value).first
+        let base = allBaseVariables.lazy.compactMap(value).first
+        if let consentVariable, value(consentVariable) != "1" { return nil }
+        guard key != nil || (!needsKey && base != nil) else { return nil }
+        var setup = ProviderSetup(name: environmentName, kind: id)
+        setup.apiKeys = key.map { [$0] } ?? []
+        setup.baseURL = base
+        for place in places where base == nil {
+            guard let variable = placeVariables[place], let text = value(variable) else { return nil }
+            setup.options.values[place] = .string(text)
+        }
+        return setup
+    }
+}

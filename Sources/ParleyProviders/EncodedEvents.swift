@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import NIOCore
+public import ParleyCore
+public import ParleyDialects
+
+/// A stream of neutral events, written in the client's dialect as it comes.
+public final class EncodedEvents: AnswerBody {
+    /// Server-sent events.
+    public let contentType = "text/event-stream; charset=utf-8"
+    /// What passed by so far.
+    public private(set) var observed = Observation()
+
+    private let source: any EventSource
+    private var encoder: any StreamEncoder
+    private var isFinished = false
+
+    /// The events of `source` as `encoder` writes them.
+    public init(source: any EventSource, encoder: any StreamEncoder) {
+        self.source = source
+        self.encoder = encoder
+    }
+
+    /// Appends what the next events are written as.
+    public func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        guard !isFinished else { return false }
+        var events: [Event] = []
+        let more: Bool
+        do throws(ParleyError) {
+            more = try await source.next(into: &events, by: deadline)
+        } catch {
+            write(events, into: &out)
+            throw error
+        }
+        write(events, into: &out)
+        if !more {
+            encoder.finish(into: &out)
+            isFinished = true
+            observed.isComplete = true
+        }
+        return more
+    }
+
+    /// Gives the events up.
+    public func cancel() { source.cancel() }
+
+    private func write(_ events: [Event], into out: inout ByteBuffer) {
+        for event in events {
+            observed.note(event)
+            encoder.push(event, into: &out)
+        }
+    }
+}

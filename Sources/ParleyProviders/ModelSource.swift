@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import ParleyCore
+
+/// A provider as the rest of the program sees it: a name and the models behind it.
+public protocol ModelSource: Sendable {
+    /// The provider's name: the part before the slash in `provider/model`.
+    var name: String { get }
+
+    /// The models that the configuration names, in its order.
+    var namedModels: [String] { get }
+
+    /// The models there are, where that is known without asking; nil means that `discover` must be asked.
+    var listedModels: [String]? { get }
+
+    /// The model `id` of this provider (the part after the slash), renamed where the configuration says so.
+    ///
+    /// - Returns: nil where only named models may be used and `id` is not one.
+    func model(_ id: String) -> (any Model)?
+
+    /// Asks the service which models it has; those that the configuration names come first.
+    func discover(_ connector: any Connector) async throws(ParleyError) -> [ListedModel]
+}
+
+/// A model as a service lists it.
+public struct ListedModel: Sendable, Equatable {
+    /// The id to ask for it by.
+    public var id: String
+    /// When it was made, in seconds since 1970, where the service says so.
+    public var created: Int?
+    /// Who made it, where the service says so.
+    public var ownedBy: String?
+
+    /// A model of a list.
+    public init(id: String, created: Int? = nil, ownedBy: String? = nil) {
+        self.id = id
+        self.created = created
+        self.ownedBy = ownedBy
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import ParleyCore
+import ParleyDialects
+
+/// Every kind of provider, as one table: its order is the order of the documentation.
+public enum Registry {
+    /// A kind of provider.
+    public struct Kind: Sendable {
+        /// The name in a configuration.
+        public let name: String
+        /// What it is, in a few words.
+        public let summary: String
+        /// False where the kind is known but its models only say that they are not built.
+        public let isBuilt: Bool
+        /// Names of the settings that only this kind knows.
+        public let options: [String]
+        /// Makes the provider of a configuration.
+        public let make: @Sendable (ProviderSetup) throws(ProviderError) -> any ModelSource
+    }
+
+    /// The kinds.
+    public static let kinds: [Kind] = first + catalogued + unbuilt
+
+    private static let first: [Kind] = [
+        compatible(openAI, "OpenAI's own API"),
+        compatible(anyCompatible, "Anything that speaks OpenAI's Chat Completions at a base_url"),
+        Kind(
+            name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
+        ) { setup throws(ProviderError) in try DemoSource(setup) },
+    ]
+
+    private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
+
+    private static let byName = Dictionary(kinds.map { ($0.name, $0) }) { first, _ in first }
+
+    /// The kind called `name`.
+    public static func kind(_ name: String) -> Kind? { byName[name] }
+
+    /// Makes the provider that `setup` describes.
+    public static func make(_ setup: ProviderSetup) throws(ProviderError) -> any ModelSource {
+        guard let kind = byName[setup.kind] else {
+            throw ProviderError("is not a known kind of provider", setting: "kind")
+        }
+        return try kind.make(setup)
+    }
+
+    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"])
+
+    static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
+        $0.needsKey = false
+    }
+
+    private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {
+        Kind(
+            name: vendor.id, summary: summary, isBuilt: true, options: vendor.places.filter { $0 != "base_url" }
+        ) { setup throws(ProviderError) in
+            ProviderSource(try CompatibleProvider(setup, vendor: vendor), setup: setup)
+        }
+    }
+
+    /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
+    private static let unbuilt: [Kind] = [
+        later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
+        later("anthropic", "Anthropic", ["version", "beta"]),
+        later("gemini", "Google Gemini, native API", []),
+        later("vertex", "Google Vertex AI", ["project", "location", "credentials"]),
+        later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
+        later("ollama", "Ollama, native API", []),
+        later("zhipu", "Zhipu GLM, native API", ["api"]),
+        later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
+        later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
+        later("dashscope", "Alibaba DashScope, native API", []),
+        later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
+        later(
+            "acp", "A coding agent",
+            ["command", "directory", "environment", "processes", "permission", "show_tools"]),
+        later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
+        later("fitten", "Fitten Code", ["username", "password"]),
+        later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),
+        later("cohere", "Cohere, native API", []),
+        later("replicate", "Replicate", []),
+    ]
+
+    private static func later(_ name: String, _ summary: String, _ options: [String]) -> Kind {
+        Kind(name: name, summary: summary, isBuilt: false, options: options) { setup throws(ProviderError) in
+            UnbuiltSource(setup)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyCore
+
+/// The time limits of one attempt, as points in time where they are.
+struct AttemptLimits {
+    var connect: TimeAmount
+    /// The first meaningful event of a stream, or a whole answer's head.
+    var first: NIODeadline
+    var idle: TimeAmount
+    /// The end of everything.
+    var total: NIODeadline
+
+    /// Limits of an attempt that begins `now` within a call that ends at `deadline`.
+    init(_ timeouts: TimeoutOverrides, deadline: NIODeadline, now: NIODeadline) {
+        let standard = TimeoutOverrides.standard
+        total = min(deadline, now + (timeouts.total ?? standard.total ?? .minutes(10)))
+        connect = timeouts.connect ?? standard.connect ?? .seconds(5)
+        first = min(total, now + (timeouts.first ?? standard.first ?? .seconds(60)))
+        idle = timeouts.idle ?? standard.idle ?? .seconds(60)
+    }
+}
+
+/// Reads an upstream's body under the limits of its attempt.
+final class AnswerReader {
+    private let answer: any UpstreamAnswer
+    private let limits: AttemptLimits
+    /// Since when nothing came while somebody waited: a client that is slow to take does not use the time up.
+    private var waitingSince: NIODeadline?
+    /// What was read ahead and given back.
+    private var returned: ByteBuffer?
+
+    init(_ answer: any UpstreamAnswer, limits: AttemptLimits) {
+        self.answer = answer
+        self.limits = limits
+    }
+
+    var status: Int { answer.status }
+
+    var headers: HeaderBlock { answer.headers }
+
+    /// The next bytes, before the first-event limit; what comes in between does not extend it.
+    func nextBeforeFirst() async throws(ParleyError) -> ByteBuffer? {
+        if let bytes = take() { return bytes }
+        return try await answer.next(by: limits.first)
+    }
+
+    /// The next bytes, at the latest at `deadline`, or when nothing came for the idle limit, or at the end of all.
+    ///
+    /// After a timeout at `deadline` it may be called again.
+    func next(by deadline: NIODeadline = .distantFuture) async throws(ParleyError) -> ByteBuffer? {
+        if let bytes = take() { return bytes }
+        let start = waitingSince ?? .now()
+        waitingSince = start
+        let bytes = try await answer.next(by: min(deadline, limits.total, start + limits.idle))
+        waitingSince = nil
+        return bytes
+    }
+
+    /// Everything up to the end, or up to more than `limit` bytes.
+    func collect(limit: Int) async throws(ParleyError) -> (body: ByteBuffer, isWhole: Bool) {
+        var body = ByteBuffer()
+        while let bytes = try await next() {
+            if body.readableBytes == 0 {
+                body = bytes
+            } else {
+                body.writeImmutableBuffer(bytes)
+            }
+            if body.readableBytes > limit { return (body, false) }
+        }
+        return (body, true)
+    }
+
+    /// Gives bytes back, to be read again.
+    func giveBack(_ bytes: ByteBuffer) {
+        returned = bytes
+    }
+
+    func cancel() { answer.cancel() }
+
+    private func take() -> ByteBuffer? {
+        defer { returned = nil }
+        return returned
+    }
+}
+
+extension ByteBuffer {
+    /// Whether `text` occurs. Skips by its length (Horspool), since requests may be long.
+    func contains(_ text: String) -> Bool {
+        let wanted = Array(text.utf8)
+        guard let last = wanted.last else { return true }
+        var skips = [Int](repeating: wanted.count, count: 256)
+        for (index, byte) in wanted.dropLast().enumerated() { skips[Int(byte)] = wanted.count - 1 - index }
+        return withUnsafeReadableBytes { bytes in
+            var end = wanted.count - 1
+            while end < bytes.count {
+                let byte = bytes[end]
+                if byte == last, bytes[(end + 1 - wanted.count)...end].elementsEqual(wanted) { return true }
+                end += skips[Int(byte)]
+            }
+            return false
+        }
+    }
+}
+
+extension ParleyError {
+    /// This failure with the provider's name before its message, so that a reader knows whose it is; a message that
+    /// is passed on as the upstream wrote it stays so.
+    func named(_ provider: String) -> ParleyError {
+        guard relayed == nil, type == nil, !message.hasPrefix("\(provider): ") else { return self }
+        var named = self
+        named.message = "\(provider): \(message)"
+        return named
+    }
+}

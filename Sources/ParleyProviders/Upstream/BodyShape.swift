@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyCore
+
+/// What an answer's body is, judged by how it begins and, where that says nothing, by its content type.
+enum BodyShape: Equatable {
+    case events
+    case json
+    case webPage
+    case unknown
+
+    /// Judges by the first bytes; nil while there is nothing but white space and more may come.
+    init?(_ bytes: ByteBuffer, contentType: String?, isWhole: Bool) {
+        let start = bytes.readableBytesView.first { byte in
+            byte != 0x20 && byte != 0x09 && byte != 0x0A && byte != 0x0D
+        }
+        guard let start else {
+            guard isWhole else { return nil }
+            self = .unknown
+            return
+        }
+        switch start {
+        case UInt8(ascii: "{"), UInt8(ascii: "["):
+            self = .json
+        case UInt8(ascii: "<"):
+            self = .webPage
+        case UInt8(ascii: ":"), 0xEF:
+            // A comment, or a byte order mark.
+            self = .events
+        case UInt8(ascii: "d"), UInt8(ascii: "e"), UInt8(ascii: "i"), UInt8(ascii: "r"):
+            // data, event, id, retry; but what calls itself JSON may begin with an unquoted word.
+            let isJSON = contentType?.lowercased().hasPrefix("application/json") == true
+            self = isJSON && start != UInt8(ascii: "d") ? .unknown : .events
+        default:
+            self = contentType?.lowercased().hasPrefix("text/event-stream") == true ? .events : .unknown
+        }
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyCore
+import ParleyDialects
+
+/// An upstream's stream, passed on in the client's dialect.
+final class UpstreamBody: AnswerBody {
+    private enum State {
+        case open
+        case complete
+        case failed(ParleyError)
+    }
+
+    let contentType = "text/event-stream; charset=utf-8"
+    private let reader: AnswerReader
+    private var relay: any StreamRelay
+    private var opening = ByteBuffer()
+    private var state = State.open
+
+    var observed: Observation { relay.observed }
+
+    private init(_ reader: AnswerReader, _ relay: any StreamRelay) {
+        self.reader = reader
+        self.relay = relay
+    }
+
+    /// Reads up to the first meaningful event or the end.
+    ///
+    /// - Throws: what went wrong before: nothing has been promised to the client then.
+    static func opened(_ reader: AnswerReader, _ relay: any StreamRelay) async throws(ParleyError) -> UpstreamBody {
+        let body = UpstreamBody(reader, relay)
+        var opening = ByteBuffer()
+        while case .open = body.state, !body.observed.isMeaningful {
+            body.push(try await reader.nextBeforeFirst(), into: &opening)
+        }
+        body.opening = opening
+        // A failure right behind the first words counts as one after them, however the bytes were cut.
+        if case .failed(let error) = body.state, !body.observed.isMeaningful { throw error }
+        return body
+    }
+
+    func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        if opening.readableBytes > 0 {
+            if out.readableBytes == 0 { out = opening } else { out.writeBuffer(&opening) }
+            opening = ByteBuffer()
+            if case .complete = state { return false }
+            return true
+        }
+        switch state {
+        case .complete: return false
+        case .failed(let error): throw error
+        case .open: break
+        }
+        let bytes: ByteBuffer?
+        do throws(ParleyError) {
+            bytes = try await reader.next(by: deadline)
+        } catch {
+            // After a timeout at the caller's own deadline the stream goes on.
+            if error.kind != .timeout { state = .failed(error) }
+            throw error
+        }
+        push(bytes, into: &out)
+        switch state {
+        case .open: return true
+        case .complete: return false
+        case .failed(let error): throw error
+        }
+    }
+
+    func cancel() { reader.cancel() }
+
+    /// Puts what arrived through the relay; nil is the body's end.
+    private func push(_ bytes: ByteBuffer?, into out: inout ByteBuffer) {
+        do throws(ParleyError) {
+            if let bytes {
+                try relay.push(bytes, into: &out)
+            } else {
+                try relay.finish(into: &out)
+                state = .complete
+                return
+            }
+        } catch {
+            state = .failed(error)
+            reader.cancel()
+            return
+        }
+        if relay.observed.isComplete {
+            state = .complete
+            // The client's end does not wait for what the upstream may still send: a body that is over by now keeps
+            // its connection, any other loses it.
+            reader.cancel()
+        }
+    }
+}
+
+/// An upstream's stream as neutral events.
+final class UpstreamEvents: EventSource {
+    private let reader: AnswerReader
+    private var decoder: any StreamDecoder
+    private var opening: [Event] = []
+    private var isComplete = false
+    private var failure: ParleyError?
+
+    private init(_ reader: AnswerReader, _ decoder: any StreamDecoder) {
+        self.reader = reader
+        self.decoder = decoder
+    }
+
+    /// Reads up to the first meaningful event or the end.
+    static func opened(
+        _ reader: AnswerReader, _ decoder: any StreamDecoder
+    ) async throws(ParleyError) -> UpstreamEvents {
+        let source = UpstreamEvents(reader, decoder)
+        var isMeaningful = false
+        var opening: [Event] = []
+        while !isMeaningful, !source.isComplete, source.failure == nil {
+            let start = opening.count
+            source.push(try await reader.nextBeforeFirst(), into: &opening)
+            isMeaningful = opening[start...].contains(where: \.isMeaningful)
+        }
+        if let failure = source.failure, !isMeaningful { throw failure }
+        source.opening = opening
+        return source
+    }
+
+    func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        if !opening.isEmpty {
+            events += opening
+            opening = []
+            return !isComplete
+        }
+        if let failure { throw failure }
+        guard !isComplete else { return false }
+        do throws(ParleyError) {
+            push(try await reader.next(by: deadline), into: &events)
+        } catch {
+            if error.kind != .timeout { failure = error }
+            throw error
+        }
+        if let failure { throw failure }
+        return !isComplete
+    }
+
+    func cancel() { reader.cancel() }
+
+    private func push(_ bytes: ByteBuffer?, into events: inout [Event]) {
+        do throws(ParleyError) {
+            if let bytes {
+                try decoder.push(bytes, into: &events)
+                guard decoder.isComplete else { return }
+                reader.cancel()
+            } else {
+                try decoder.finish(into: &events)
+            }
+            isComplete = true
+        } catch {
+            failure = error
+            reader.cancel()
+        }
+    }
+}
+
+/// Events that are all there already.
+final class ReadyEvents: EventSource {
+    private var events: [Event]
+
+    init(_ events: [Event]) {
+        self.events = events
+    }
+
+    func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        events += self.events
+        self.events = []
+        return false
+    }
+
+    func cancel() {}
+}
+
+/// A whole answer that is all there already.
+final class ReadyBody: AnswerBody {
+    let contentType: String
+    let observed: Observation
+    private var body: ByteBuffer
+
+    init(_ body: ByteBuffer, contentType: String, observed: Observation) {
+        self.body = body
+        self.contentType = contentType
+        self.observed = observed
+    }
+
+    /// The body that `response` was written as.
+    convenience init(_ body: ByteBuffer, of response: ChatResponse) {
+        var observed = Observation()
+        observed.usage = response.usage
+        observed.finish = response.choices.lazy.compactMap(\.finish).first?.rawValue
+        observed.isMeaningful = true
+        observed.isComplete = true
+        self.init(body, contentType: "application/json", observed: observed)
+    }
+
+    func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        if out.readableBytes == 0 { out = body } else { out.writeImmutableBuffer(body) }
+        body = ByteBuffer()
+        return false
+    }
+
+    func cancel() {}
+}
+
+/// A whole answer that is too long to be held: passed on unseen, its tokens estimated from its length.
+final class LongBody: AnswerBody {
+    /// Bytes per token, roughly, of the languages and JSON around them.
+    private static let bytesPerToken = 4
+
+    let contentType = "application/json"
+    private(set) var observed = Observation()
+    private let reader: AnswerReader
+    private var opening: ByteBuffer
+    private var size = 0
+
+    init(_ opening: ByteBuffer, reader: AnswerReader) {
+        self.opening = opening
+        self.reader = reader
+        observed.isMeaningful = true
+        observed.usage.estimated = true
+    }
+
+    func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        guard !observed.isComplete else { return false }
+        if opening.readableBytes > 0 {
+            count(opening)
+            out.writeBuffer(&opening)
+            opening = ByteBuffer()
+            return true
+        }
+        guard let bytes = try await reader.next(by: deadline) else {
+            observed.isComplete = true
+            return false
+        }
+        count(bytes)
+        out.writeImmutableBuffer(bytes)
+        return true
+    }
+
+    func cancel() { reader.cancel() }
+
+    private func count(_ bytes: ByteBuffer) {
+        size += bytes.readableBytes
+        observed.usage.output = size / Self.bytesPerToken
+    }
+}

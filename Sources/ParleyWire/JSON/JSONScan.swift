@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+public import NIOCore
+public import ParleyCore
+
+/// One member found by a scan; offsets count from the scanned buffer's reader index.
+public struct JSONMember: Sendable {
+    /// Where the key is, inside its quotes.
+    public var key: Range<Int>
+    /// Where the value is, without the spaces around it.
+    public var value: Range<Int>
+    /// Whether the key has escapes and must be compared without them.
+    var keyIsEscaped: Bool
+}
+
+/// An object's members by position, found without building a tree: what a request needs that is passed on as it came.
+///
+/// The whole text is checked on the way (structure, strings, UTF-8, numbers, at most 128 levels), so that what passes
+/// is JSON for whoever reads it next.
+public struct JSONScan: Sendable {
+    /// The scanned text.
+    public let bytes: ByteBuffer
+    /// Every member of the object in order, repeated keys included.
+    public let members: [JSONMember]
+    /// Behind the object's opening brace.
+    let opening: Int
+
+    /// Scans a text that is one object.
+    public init(_ bytes: ByteBuffer) throws(JSONError) {
+        var members: [JSONMember] = []
+        members.reserveCapacity(16)
+        opening = try bytes.withUnsafeReadableBytes { raw throws(JSONError) -> Int in
+            try Self.scan(raw, into: &members)
+        }
+        self.bytes = bytes
+        self.members = members
+    }
+
+    private static func scan(_ raw: UnsafeRawBufferPointer, into members: inout [JSONMember]) throws(JSONError) -> Int {
+        guard var reader = JSONReader(raw) else { throw JSONError(offset: 0, message: "unexpected end of the text") }
+        reader.skipSpaces()
+        try reader.expect(UInt8(ascii: "{"), "expected an object")
+        let opening = reader.at
+        reader.skipSpaces()
+        if reader.at < reader.end, reader.byte(reader.at) == UInt8(ascii: "}") {
+            reader.at += 1
+            try reader.expectEnd()
+            return opening
+        }
+        while true {
+            let key = try reader.skipKey()
+            let start = reader.at
+            try reader.skipValue(depth: 1)
+            members.append(JSONMember(key: key.range, value: start..<reader.at, keyIsEscaped: key.escaped))
+            reader.skipSpaces()
+            guard reader.at < reader.end else { throw reader.failure("") }
+            let next = reader.byte(reader.at)
+            if next == UInt8(ascii: "}") { break }
+            guard next == UInt8(ascii: ",") else { throw reader.failure("expected a comma or a brace") }
+            reader.at += 1
+            reader.skipSpaces()
+        }
+        reader.at += 1
+        try reader.expectEnd()
+        return opening
+    }
+
+    /// The member `name`, the last one where it is repeated. Keys with escapes are compared without them.
+    public func member(_ name: String) -> JSONMember? {
+        var name = name
+        return name.withUTF8 { name in
+            bytes.withUnsafeReadableBytes { raw in
+                members.last { Self.matches($0, UnsafeRawBufferPointer(name), in: raw) }
+            }
+        }
+    }
+
+    /// Whether the member's key is `name`.
+    @inline(__always)
+    static func matches(_ member: JSONMember, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer) -> Bool {
+        if member.keyIsEscaped { return matchesUnescaped(member, name, in: raw) }
+        guard member.key.count == name.count, member.key.upperBound <= raw.count else { return false }
+        let start = member.key.lowerBound
+        for index in 0..<name.count where raw[start + index] != name[index] { return false }
+        return true
+    }
+
+    @inline(never)
+    private static func matchesUnescaped(
+        _ member: JSONMember, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer
+    ) -> Bool {
+        guard member.key.upperBound <= raw.count, let reader = JSONReader(raw) else { return false }
+        return reader.unescaped(member.key).utf8.elementsEqual(name)
+    }
+}
+
+// MARK: - Values
+
+extension JSONScan {
+    /// The member's key without escapes.
+    public func name(_ member: JSONMember) -> String {
+        read(member.key) { reader in
+            member.keyIsEscaped ? reader.unescaped(member.key) : reader.text(member.key)
+        } ?? ""
+    }
+
+    /// The member's value as text without escapes; nil where it is no string.
+    public func string(_ member: JSONMember) -> String? {
+        guard first(member) == UInt8(ascii: "\"") else { return nil }
+        return read(member.value) { reader in
+            var reader = reader
+            return try? reader.string()
+        } ?? nil
+    }
+
+    /// The member's truth value; nil where it has none.
+    public func bool(_ member: JSONMember) -> Bool? {
+        switch first(member) {
+        case UInt8(ascii: "t"): true
+        case UInt8(ascii: "f"): false
+        default: nil
+        }
+    }
+
+    /// The member's value as a tree.
+    public func value(_ member: JSONMember) throws(JSONError) -> JSONValue {
+        guard let slice = slice(member) else { throw JSONError(offset: 0, message: "not a member of this object") }
+        do {
+            return try JSON.parse(slice)
+        } catch {
+            throw JSONError(offset: error.offset + member.value.lowerBound, message: error.message)
+        }
+    }
+
+    /// Whether the member's value is JSON's null.
+    public func isNull(_ member: JSONMember) -> Bool { first(member) == UInt8(ascii: "n") }
+
+    /// The bytes of the member's value, shared with the scanned buffer; nil for a member of another scan.
+    public func slice(_ member: JSONMember) -> ByteBuffer? { slice(member.value) }
+
+    /// The first byte of the member's value, which tells its kind.
+    func first(_ member: JSONMember) -> UInt8? {
+        bytes.getInteger(at: bytes.readerIndex + member.value.lowerBound)
+    }
+
+    func slice(_ range: Range<Int>) -> ByteBuffer? {
+        bytes.getSlice(at: bytes.readerIndex + range.lowerBound, length: range.count)
+    }
+
+    /// Lends a reader that stands at the start of `range`; nil where that is outside the text.
+    private func read<Value>(_ range: Range<Int>, _ body: (JSONReader) -> Value) -> Value? {
+        bytes.withUnsafeReadableBytes { raw in
+            guard range.upperBound <= raw.count, let reader = JSONReader(raw, at: range.lowerBound) else { return nil }
+            return body(reader)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import ArgumentParser
+import Logging
+import NIOCore
+import ParleyConfiguration
+import ParleyGateway
+
+/// `parley serve`: runs the gateway until it is told to stop.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the gateway.",
+        discussion: """
+            Reads --config, else parley.yaml in the working directory, else $XDG_CONFIG_HOME/parley/parley.yaml; \
+            works without any. SIGHUP or a changed file reloads it, SIGTERM stops after running answers are done.
+            """)
+
+    @Option(name: .shortAndLong, help: "The configuration file.")
+    var config: String?
+
+    @Option(
+        name: .shortAndLong, parsing: .singleValue,
+        help: "host:port, [v6]:port or unix:/path to listen on; given several times, on each.")
+    var listen: [String] = []
+
+    func run() async throws {
+        // First of all, so that every thread that starts from here on inherits the mask.
+        let signals = Signals.block()
+        let startup = try Startup.load(config: config, listen: listen)
+        let logs = try Logs.start(startup.settings.log)
+        for warning in startup.warnings { logs.logger.warning("\(warning)") }
+        let gateway: Gateway
+        do {
+            gateway = try await Gateway.start(
+                startup.settings.server, snapshot: startup.snapshot,
+                sink: startup.settings.log.access ? logs.sink : nil)
+        } catch let error as ListenError {
+            throw Failure(error.description)
+        }
+        logs.logger.info(
+            "listening", metadata: ["address": "\(gateway.addresses.map(\.description).joined(separator: " "))"])
+        Banner.opening(startup, gateway.addresses)
+        let service = Service(startup: startup, gateway: gateway, logs: logs)
+        let discovery = Task { await service.discover() }
+        await service.run(until: signals)
+        discovery.cancel()
+        let drain = startup.settings.server.drain
+        logs.logger.info("stopping", metadata: ["running": "\(gateway.running)", "drain": "\(drain)"])
+        await gateway.stop(drain: TimeAmount.nanoseconds(drain.components.seconds * 1_000_000_000))
+        logs.logger.info("stopped")
+        _ = logs.sink.flush()
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import Glibc
+import NIOCore
+import ParleyConfiguration
+import ParleyCore
+import ParleyGateway
+import ParleyProviders
+import Synchronization
+
+/// A running server: reloads its configuration, finds local providers, and ends on a signal.
+final class Service: Sendable {
+    private struct State {
+        var startup: Startup
+        var stamp: FileStamp?
+    }
+
+    private static let watchInterval = Duration.milliseconds(500)
+
+    private let gateway: Gateway
+    private let logs: Logs
+    private let state: Mutex<State>
+
+    init(startup: Startup, gateway: Gateway, logs: Logs) {
+        self.gateway = gateway
+        self.logs = logs
+        state = Mutex(State(startup: startup, stamp: startup.path.flatMap { FileStamp($0) }))
+    }
+
+    /// Serves until told to stop.
+    func run(until signals: AsyncStream<Signals.Signal>) async {
+        let watcher = Task { await watch() }
+        for await signal in signals {
+            if signal == .stop { break }
+            logs.sink.reopen()
+            reload()
+        }
+        watcher.cancel()
+    }
+
+    /// Looks for servers on this machine and fetches the providers' lists, then says what there is to use.
+    func discover() async {
+        var startup = state.withLock { $0.startup }
+        if startup.path == nil || startup.settings.providers.isEmpty {
+            let ports = gateway.addresses.compactMap { address -> Int? in
+                if case .tcp(_, let port) = address { return port }
+                return nil
+            }
+            let local = await LocalProbe.find(through: gateway, except: ports)
+            if !local.isEmpty, !Task.isCancelled {
+                startup.assembler.found += local.filter { setup in
+                    !startup.assembler.found.contains { $0.name == setup.name }
+                }
+                if let snapshot = startup.assembler.assemble(startup.settings, loaded: Startup.now()).snapshot {
+                    startup.snapshot = snapshot
+                    let updated = startup
+                    state.withLock { $0.startup = updated }
+                    gateway.adopt(snapshot)
+                }
+                for setup in local {
+                    Output.standard.line("  provider       \(setup.name) (answers at \(setup.baseURL ?? ""))")
+                }
+            }
+        }
+        let snapshot = startup.snapshot
+        let connector = gateway.connector
+        await gateway.run { await snapshot.lists.refreshIfNeeded(through: connector) }
+        guard !Task.isCancelled else { return }
+        for (provider, count) in snapshot.lists.counts where snapshot.providers.count > 1 || count != 1 {
+            let what = count.map { "\($0) model\($0 == 1 ? "" : "s")" } ?? "its models could not be listed"
+            logs.logger.info("provider", metadata: ["name": "\(provider)", "models": "\(what)"])
+        }
+        let directory = snapshot.lists.directory
+        Banner.usage(
+            startup, gateway.addresses[0],
+            model: snapshot.defaultModel ?? directory.only ?? Self.example(directory.names))
+    }
+
+    /// A model that is likely to chat, for the line to paste.
+    private static func example(_ names: [String]) -> String? {
+        let familiar = ["gpt-4o-mini", "gpt-4.1-mini", "llama", "deepseek-chat", "mistral-small", "gemini-2.5-flash"]
+        for word in familiar {
+            if let name = names.first(where: { $0.contains(word) }) { return name }
+        }
+        return names.first
+    }
+
+    private func watch() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: Self.watchInterval)
+            let isChanged = state.withLock { state in
+                guard let path = state.startup.path, let stamp = FileStamp(path), stamp != state.stamp else {
+                    return false
+                }
+                state.stamp = stamp
+                return true
+            }
+            if isChanged, !Task.isCancelled { reload() }
+        }
+    }
+
+    /// Reads the file again; a bad one leaves the old configuration serving.
+    private func reload() {
+        var startup = state.withLock { $0.startup }
+        guard let path = startup.path else { return }
+        do {
+            let (settings, warnings) = try Startup.read(path, Startup.environment())
+            if settings.keys.isEmpty, startup.assembler.generatedKey == nil {
+                throw Failure("\(path): every key was removed; restart to have one generated")
+            }
+            let (snapshot, diagnostics) = startup.assembler.assemble(settings, loaded: Startup.now())
+            guard let snapshot else { throw Failure(diagnostics.map(\.description).joined(separator: "\n")) }
+            for warning in warnings { logs.logger.warning("\(warning)") }
+            var comparable = settings.server
+            comparable.listen = startup.settings.server.listen
+            if settings.server.tls != startup.settings.server.tls
+                || settings.server.headerLimit != startup.settings.server.headerLimit
+                || settings.server.maxConnections != startup.settings.server.maxConnections
+                || settings.log != startup.settings.log
+            {
+                logs.logger.notice("server.tls, header_limit, max_connections and log take effect at the next start")
+            }
+            startup.settings = settings
+            startup.settings.server.listen = comparable.listen
+            startup.snapshot = snapshot
+            let updated = startup
+            state.withLock { $0.startup = updated }
+            gateway.adopt(snapshot)
+            logs.logger.info("configuration reloaded", metadata: ["file": "\(path)"])
+        } catch {
+            for line in "\(error)".split(separator: "\n") { logs.logger.error("\(line)") }
+            logs.logger.error("the configuration was not reloaded; the old one goes on serving")
+        }
+    }
+}
+
+/// What tells one version of a file from another.
+struct FileStamp: Equatable, Sendable {
+    private let device: UInt
+    private let inode: UInt
+    private let size: Int
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    /// The stamp of the file at `path`; nil where there is none.
+    init?(_ path: String) {
+        var info = stat()
+        guard stat(path, &info) == 0 else { return nil }
+        device = UInt(info.st_dev)
+        inode = UInt(info.st_ino)
+        size = Int(info.st_size)
+        seconds = info.st_mtim.tv_sec
+        nanoseconds = info.st_mtim.tv_nsec
+    }
+}
