@@ -16,6 +16,7 @@ let settings: [SwiftSetting] = [
 
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let posix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let alpn: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let http1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -52,13 +53,15 @@ let package = Package(
             name: "ParleyGateway",
             dependencies: [
                 "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyModels", "ParleyAccess",
-                "ParleyConfiguration", nio, posix, http1, tls, log,
+                "ParleyConfiguration", nio, posix, http1, alpn, tls, log,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "parley",
-            dependencies: ["ParleyCore", "ParleyConfiguration", "ParleyGateway", "ParleyProviders", "ParleyWire",
-                           arguments, log, nio, posix],
+            dependencies: [
+                "ParleyCore", "ParleyConfiguration", "ParleyGateway", "ParleyModels", "ParleyProviders",
+                "ParleyWire", arguments, log, nio, posix, http1, tls, "ParleyAccess",
+            ],
             swiftSettings: settings),
         .target(name: "ParleyTestKit", dependencies: [nio, posix, http1, tls], swiftSettings: settings),
         .executableTarget(

@@ -80,7 +80,7 @@ public final class Gateway: Sendable {
     }
 
     /// Runs something on an event loop of the gateway, where `connector` works.
-    public func run(_ body: @escaping @Sendable () async -> Void) async {
+    public func run<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) async -> Result {
         await shards[0].run(body).value
     }
 

@@ -86,7 +86,7 @@ final class Shard: @unchecked Sendable {
 
     /// Runs a task on this shard's loop.
     @discardableResult
-    func run(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    func run<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Task<Result, Never> {
         Task(executorPreference: executor, operation: body)
     }
 

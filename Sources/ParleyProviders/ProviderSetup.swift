@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-public import NIOCore
+import NIOCore
 public import ParleyCore
 
 /// What the configuration says about one provider, before anything is made of it.
@@ -76,7 +76,7 @@ public struct ProviderOptions: Sendable, Equatable {
     /// The number `name`, also where it is written as text; nil where it is not set.
     func double(_ name: String, in range: ClosedRange<Double>) throws(ProviderError) -> Double? {
         guard let value = set(name) else { return nil }
-        guard let number = value.double ?? value.string.flatMap { Double($0) }, range.contains(number) else {
+        guard let number = value.double ?? value.string.flatMap({ Double($0) }), range.contains(number) else {
             throw ProviderError("must be a number from \(range.lowerBound) to \(range.upperBound)", setting: name)
         }
         return number

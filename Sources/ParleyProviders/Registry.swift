@@ -50,6 +50,8 @@ public enum Registry {
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false
+        // Only where an answer is translated: relayed ones stay as they are.
+        $0.quirks.inlineThinking = true
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {

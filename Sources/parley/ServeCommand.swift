@@ -25,8 +25,7 @@ struct ServeCommand: AsyncParsableCommand {
     var listen: [String] = []
 
     func run() async throws {
-        // First of all, so that every thread that starts from here on inherits the mask.
-        let signals = Signals.block()
+        let signals = Signals()
         let startup = try Startup.load(config: config, listen: listen)
         let logs = try Logs.start(startup.settings.log)
         for warning in startup.warnings { logs.logger.warning("\(warning)") }
@@ -43,7 +42,7 @@ struct ServeCommand: AsyncParsableCommand {
         Banner.opening(startup, gateway.addresses)
         let service = Service(startup: startup, gateway: gateway, logs: logs)
         let discovery = Task { await service.discover() }
-        await service.run(until: signals)
+        await service.run(until: signals.stream)
         discovery.cancel()
         let drain = startup.settings.server.drain
         logs.logger.info("stopping", metadata: ["running": "\(gateway.running)", "drain": "\(drain)"])

@@ -3,6 +3,7 @@
 
 import NIOCore
 import ParleyCore
+import ParleyDialects
 import Testing
 
 @testable import ParleyProviders
@@ -54,7 +55,9 @@ struct UpstreamFailureTests {
             #"{"error":{"message":"No.","type":"invalid_request_error","param":"messages","code":"invalid_value"}}"#
         let failure = await thrown(by: try makeModel(), makeCall(FakeConnector(.json(body, status: 400))))
         #expect(failure?.message == "No.")
-        #expect(failure?.type == "invalid_request_error")
+        #expect(failure?.httpStatus == 400)
+        let envelope = try parsed(String(buffer: OpenAIChat().encodeFailure(try #require(failure))))["error"]
+        #expect(envelope?["type"] == "invalid_request_error")
         #expect(failure?.parameter == "messages")
         #expect(failure?.code == "invalid_value")
     }
@@ -90,7 +93,7 @@ struct UpstreamFailureTests {
         let connector = FakeConnector(fine, busy, fine, fine, fine)
         let model = try makeModel(keys: ["k1,k2", "k3"])
         for _ in 0..<5 { _ = await thrown(by: model, makeCall(connector, stream: false)) }
-        let used = connector.heads.map { head in ["k1", "k2", "k3"].first { head.contains("Bearer \($0)\r") } }
+        let used = connector.heads.map { head in ["k1", "k2", "k3"].first { head.contains("Bearer \($0)\r\n") } }
         #expect(used == ["k1", "k2", "k3", "k1", "k3"])
     }
 

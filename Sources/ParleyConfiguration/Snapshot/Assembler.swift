@@ -67,7 +67,7 @@ public struct Assembler: Sendable {
 
     private func blueprint(_ settings: Settings) -> Blueprint {
         Blueprint(
-            entries: settings.models.map { model in
+            settings.models.map { model in
                 switch model.body {
                 case .alias(let target): return Blueprint.Entry(model.name, .alias(target))
                 case .route(let route): return entry(model.name, route, settings)

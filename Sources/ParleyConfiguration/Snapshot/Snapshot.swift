@@ -20,7 +20,7 @@ public final class Snapshot: Sendable {
     /// The model of a request that names none.
     public let defaultModel: String?
     /// Time limits where neither model nor provider sets any.
-    public let timeouts: TimeoutOverrides
+    public let timeouts: ParleyCore.TimeoutOverrides
     /// What to do when there is nothing but the demo model.
     public let hint: String?
     /// When it was loaded, in seconds since 1970.
@@ -28,7 +28,7 @@ public final class Snapshot: Sendable {
 
     init(
         server: ServerRules, keys: KeyTable, providers: [any ModelSource], lists: ModelLists, defaultModel: String?,
-        timeouts: TimeoutOverrides, hint: String?, loaded: Int
+        timeouts: ParleyCore.TimeoutOverrides, hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys

@@ -2,7 +2,10 @@
 // Part of Parley, an LLM gateway.
 
 import NIOCore
+import NIOHTTP1
+import ParleyConfiguration
 import ParleyCore
+import ParleyModels
 import ParleyWire
 
 extension Exchange {

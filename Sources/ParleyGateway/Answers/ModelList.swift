@@ -5,6 +5,7 @@ import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 import ParleyModels
+import ParleyProviders
 
 extension Exchange {
     /// Lists exactly the models that this key may use and that resolve, as OpenAI lists its own.

@@ -3,6 +3,7 @@
 
 import NIOCore
 import NIOHTTP1
+import ParleyConfiguration
 import ParleyCore
 
 /// A client's connection: requests queue here as they arrive, one task answers them in order.
@@ -243,7 +244,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         while let request = await nextRequest() {
             response = Response()
             response.isIdle = false
-            await Exchange(shard: shard, client: self, request: request).run()
+            var exchange = Exchange(shard: shard, client: self, request: request)
+            await exchange.run()
             response.isIdle = true
             lastActivity = .now()
             guard response.keepsAlive, !isClosed else { break }

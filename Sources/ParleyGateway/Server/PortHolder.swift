@@ -46,7 +46,8 @@ enum PortHolder {
 
     private static func link(_ path: String) -> String? {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { buffer in
-            let length = readlink(path, buffer.baseAddress, 255)
+            guard let base = buffer.baseAddress else { return nil }
+            let length = readlink(path, base, 255)
             return length > 0 ? String(decoding: buffer.prefix(length), as: UTF8.self) : nil
         }
     }

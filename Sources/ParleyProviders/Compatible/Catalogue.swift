@@ -59,7 +59,9 @@ public struct Vendor: Sendable {
 
     /// The settings that must be given for the base URL, in their order.
     public var places: [String] {
-        baseURL.split(separator: "{").dropFirst().map { String($0.prefix { $0 != "}" }) }
+        baseURL.split(separator: "{", omittingEmptySubsequences: false).dropFirst().map { part in
+            String(part.prefix { $0 != "}" })
+        }
     }
 }
 

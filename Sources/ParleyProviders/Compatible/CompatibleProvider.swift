@@ -20,8 +20,10 @@ final class CompatibleProvider: ListsModels {
     private let heads: [ByteBuffer]
     private let listHeads: [ByteBuffer]
     private let overrides: [FieldOverride]
-    private let full: OpenAIChat
-    private let plain: OpenAIChat
+    /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
+    private let full: any RelayingDialect
+    private let plain: any RelayingDialect
+    private let usesStreamOptions: Bool
     /// Set once the service has refused `stream_options`.
     private let refusesStreamOptions = Atomic<Bool>(false)
 
@@ -65,11 +67,12 @@ final class CompatibleProvider: ListsModels {
         var quirks = vendor.quirks
         try quirks.apply(setup.quirks)
         full = OpenAIChat(quirks: quirks)
+        usesStreamOptions = quirks.streamOptions
         quirks.streamOptions = false
         plain = OpenAIChat(quirks: quirks)
     }
 
-    private var current: OpenAIChat { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
+    private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
     var dialect: any Dialect { current }
 
@@ -88,7 +91,7 @@ final class CompatibleProvider: ListsModels {
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {
         guard failure.parameter == "stream_options" || body.contains("stream_options") else { return false }
-        guard full.quirks.streamOptions else { return false }
+        guard usesStreamOptions else { return false }
         refusesStreamOptions.store(true, ordering: .relaxed)
         return true
     }

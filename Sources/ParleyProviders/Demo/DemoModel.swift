@@ -133,11 +133,14 @@ final class DemoEvents: EventSource {
         }
         let end = cut == nil ? events.count : max(events.count / 2, firstMeaningful + 1)
         var spoken = 0
-        while position < end, spoken < batch {
+        while position < end {
             let event = events[position]
+            if event.isToken {
+                guard spoken < batch else { break }
+                spoken += 1
+            }
             out.append(event)
             position += 1
-            if event.isMeaningful { spoken += 1 }
         }
         if position >= end, let cut { throw cut }
         return position < events.count
@@ -146,4 +149,14 @@ final class DemoEvents: EventSource {
     func cancel() {}
 
     private var firstMeaningful: Int { events.firstIndex { $0.isMeaningful } ?? 0 }
+}
+
+extension Event {
+    /// Whether it takes time to say.
+    fileprivate var isToken: Bool {
+        switch self {
+        case .text, .reasoning, .arguments: true
+        default: false
+        }
+    }
 }

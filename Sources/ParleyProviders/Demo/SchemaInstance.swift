@@ -178,23 +178,25 @@ struct SchemaInstance {
     // MARK: Plain values
 
     private static func number(_ schema: JSONObject, isWhole: Bool) -> JSONValue {
+        let least = schema["minimum"]?.double
+        let above = schema["exclusiveMinimum"]?.double
+        let most = schema["maximum"]?.double
+        let below = schema["exclusiveMaximum"]?.double
         let step = schema["multipleOf"]?.double.flatMap { $0 > 0 ? $0 : nil } ?? (isWhole ? 1 : nil)
-        var value = 1.0
-        if let least = schema["minimum"]?.double { value = least }
-        if let least = schema["exclusiveMinimum"]?.double {
-            let most = schema["maximum"]?.double ?? schema["exclusiveMaximum"]?.double
-            value = max(value, step.map { least + $0 } ?? most.map { (least + $0) / 2 } ?? least + 1)
+        func isFine(_ value: Double) -> Bool {
+            value >= least ?? -.infinity && value > above ?? -.infinity && value <= most ?? .infinity
+                && value < below ?? .infinity
         }
-        if schema["minimum"] == nil, schema["exclusiveMinimum"] == nil {
-            if let most = schema["maximum"]?.double { value = min(value, most) }
-            if let most = schema["exclusiveMaximum"]?.double { value = min(value, most - (step ?? 1)) }
+        // One if it may be, else the nearest to a bound, else the middle.
+        var candidates = [1.0]
+        for bound in [least, above, most, below].compactMap(\.self) {
+            candidates += [bound, bound + (step ?? 1), bound - (step ?? 1)]
         }
+        if let low = above ?? least, let high = below ?? most { candidates.append(low / 2 + high / 2) }
         if let step {
-            let up = (value / step).rounded(.up) * step
-            let most = schema["maximum"]?.double ?? .infinity
-            value = up > most ? (value / step).rounded(.down) * step : up
+            candidates = candidates.flatMap { [($0 / step).rounded(.up) * step, ($0 / step).rounded(.down) * step] }
         }
-        return .double(value)
+        return .double(candidates.first(where: isFine) ?? candidates[0])
     }
 
     private static func text(_ schema: JSONObject, name: String?) -> String {

@@ -87,7 +87,13 @@ struct AnswerOpening {
         guard isWhole else {
             throw ParleyError(.upstreamUnavailable, "the service's answer is too long to be translated")
         }
-        return try route.upstream.decodeWhole(body)
+        var response = try route.upstream.decodeWhole(body)
+        for index in response.choices.indices where response.choices[index].finish == nil {
+            // Spark says no reason: a whole answer is over all the same.
+            let hasCalls = !response.choices[index].message.toolCalls.isEmpty
+            response.choices[index].finish = hasCalls ? .toolCalls : .stop
+        }
+        return response
     }
 
     /// A stream that nobody asked for, put together.

@@ -106,12 +106,19 @@ extension ByteBuffer {
 }
 
 extension ParleyError {
-    /// This failure with the provider's name before its message, so that a reader knows whose it is; a message that
-    /// is passed on as the upstream wrote it stays so.
+    /// This failure with the provider's name before its message, so that a reader knows whose it is.
+    ///
+    /// What the client's own request is to blame for stays as the upstream worded it: programs look into it.
     func named(_ provider: String) -> ParleyError {
-        guard relayed == nil, type == nil, !message.hasPrefix("\(provider): ") else { return self }
-        var named = self
-        named.message = "\(provider): \(message)"
-        return named
+        switch kind {
+        case .unauthenticated, .forbidden, .notFound, .tooLarge, .rateLimited, .quota, .upstreamUnavailable, .timeout:
+            guard relayed == nil, !message.hasPrefix("\(provider): ") else { return self }
+            var named = self
+            named.message = "\(provider): \(message)"
+            return named
+        case .invalid, .methodNotAllowed, .contentFiltered, .contextExceeded, .upstreamRejected, .cancelled,
+            .notImplemented, .internalError:
+            return self
+        }
     }
 }

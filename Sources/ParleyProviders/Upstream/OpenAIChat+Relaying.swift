@@ -43,8 +43,20 @@ extension OpenAIChat: RelayingDialect {
     /// A tap that passes chunks on as they are.
     public func makeStreamRelay(stripUsage: Bool) -> any StreamRelay {
         ChatStreamRelay(stripUsage: stripUsage) { [self] payload in
-            decodeFailure(status: 200, headers: HeaderBlock(), body: payload)
+            embeddedFailure(payload)
         }
+    }
+
+    /// The error in a chunk: of its own, or inside one that also has choices.
+    private func embeddedFailure(_ payload: ByteBuffer) -> ParleyError {
+        if payload.contains("\"choices\"") {
+            do throws(ParleyError) {
+                _ = try decodeWhole(payload)
+            } catch {
+                return error
+            }
+        }
+        return decodeFailure(status: 200, headers: HeaderBlock(), body: payload)
     }
 
     /// Finds usage, finish reason and errors in a whole answer.
@@ -56,6 +68,11 @@ extension OpenAIChat: RelayingDialect {
             throw ParleyError(.upstreamUnavailable, "the service sent JSON that is not whole")
         }
         if seen.isError { throw decodeFailure(status: 200, headers: HeaderBlock(), body: body) }
+        // Errors also come inside a choice or in shapes of their own: a closer look throws them. As bytes `"error"` is
+        // a key or a value, never a piece of a text, where quotes are escaped.
+        if !seen.hasChoices || seen.observation.finish == "error" || body.contains("\"error\"") {
+            _ = try decodeWhole(body)
+        }
         guard seen.hasChoices else {
             throw ParleyError(.upstreamUnavailable, "the service sent JSON that is not a chat completion")
         }

@@ -6,43 +6,64 @@ import ParleyCore
 import ParleyDialects
 
 /// The way an answer takes from the upstream's dialect to the client.
-struct UpstreamRoute {
+enum UpstreamRoute {
+    /// Both speak the same. Answers are passed on as they are where `relays`, without the usage that only Parley asked
+    /// for where `stripsUsage`.
+    case same(any RelayingDialect, relays: Bool, stripsUsage: Bool)
+    /// Each has its own.
+    case translated(upstream: any Dialect, client: any Dialect)
+
     /// What the upstream speaks.
-    var upstream: any Dialect
+    var upstream: any Dialect {
+        switch self {
+        case .same(let dialect, _, _): dialect
+        case .translated(let upstream, _): upstream
+        }
+    }
+
     /// What the client speaks.
-    var client: any Dialect
-    /// Set where answers are passed on as they are.
-    var relaying: (any RelayingDialect)?
-    /// Whether the relay takes out the usage that only Parley asked for.
-    var stripsUsage = false
+    var client: any Dialect {
+        switch self {
+        case .same(let dialect, _, _): dialect
+        case .translated(_, let client): client
+        }
+    }
+
+    /// The dialect in which answers are passed on; nil where they are written anew.
+    var relaying: (any RelayingDialect)? {
+        if case .same(let dialect, relays: true, _) = self { return dialect }
+        return nil
+    }
+
+    /// Whether a relay takes usage out.
+    var stripsUsage: Bool {
+        if case .same(_, _, let strips) = self { return strips }
+        return false
+    }
 
     /// Chooses the way and writes the request's body.
     static func prepare(
         _ call: Call, provider: any Provider, model: String
     ) throws(ParleyError) -> (UpstreamRoute, ByteBuffer) {
         var dropped: [String] = []
-        if let relaying = provider.relaying, relaying.id == call.dialect {
-            var route = UpstreamRoute(upstream: relaying, client: relaying)
-            if case .client = call.form, relaying.relaysAnswers {
-                route.relaying = relaying
-                route.stripsUsage = call.stream && !call.includeUsage && relaying.asksForUsage
-            }
-            if call.request == nil,
-                let body = try relaying.splice(
-                    call.body, model: model, stream: call.stream, overrides: call.overrides, dropped: &dropped)
-            {
-                call.trace.drop(dropped)
-                return (route, body)
-            }
-            let body = try encoded(call, for: relaying, from: relaying, model: model, dropped: &dropped)
-            call.trace.drop(dropped)
+        defer { call.trace.drop(dropped) }
+        guard let relaying = provider.relaying, relaying.id == call.dialect else {
+            let client = try Dialects.dialect(call.dialect)
+            let upstream = provider.dialect
+            let body = try encoded(call, for: upstream, from: client, model: model, dropped: &dropped)
+            return (.translated(upstream: upstream, client: client), body)
+        }
+        var relays = false
+        if case .client = call.form { relays = relaying.relaysAnswers }
+        let strips = relays && call.stream && !call.includeUsage && relaying.asksForUsage
+        let route = UpstreamRoute.same(relaying, relays: relays, stripsUsage: strips)
+        if call.request == nil,
+            let body = try relaying.splice(
+                call.body, model: model, stream: call.stream, overrides: call.overrides, dropped: &dropped)
+        {
             return (route, body)
         }
-        let client = try Dialects.dialect(call.dialect)
-        let route = UpstreamRoute(upstream: provider.dialect, client: client)
-        let body = try encoded(call, for: route.upstream, from: client, model: model, dropped: &dropped)
-        call.trace.drop(dropped)
-        return (route, body)
+        return (route, try encoded(call, for: relaying, from: relaying, model: model, dropped: &dropped))
     }
 
     /// The request by way of the neutral form.

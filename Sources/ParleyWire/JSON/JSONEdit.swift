@@ -16,13 +16,14 @@ public enum JSONEdit: Sendable, Equatable {
     case rename(String, to: String)
 }
 
-/// What becomes of one member: nil leaves its key or value as it is in the scanned text.
+/// What becomes of one member: the numbers of the edits that give its key and its value, or -1 where they stay as they
+/// are in the scanned text. Numbers, since copying strings here would cost more than the edit.
 private struct Change {
-    var key: String?
-    var value: String?
+    var key: Int32 = -1
+    var value: Int32 = -1
     var isRemoved = false
 
-    var isChange: Bool { isRemoved || value != nil || key != nil }
+    var isChange: Bool { isRemoved || value >= 0 || key >= 0 }
 }
 
 extension JSONScan {
@@ -31,11 +32,11 @@ extension JSONScan {
     /// - Parameter extraCapacity: bytes to have spare in the result for the caller's own additions.
     public func applying(_ edits: [JSONEdit], extraCapacity: Int = 0) -> ByteBuffer {
         bytes.withUnsafeReadableBytes { raw in
-            var plan = EditPlan(members: members, raw: raw)
+            var plan = EditPlan(members: members, edits: edits, raw: raw)
             var room = raw.count + max(0, extraCapacity)
-            for edit in edits {
-                room += edit.room
-                plan.apply(edit)
+            for index in edits.indices {
+                room += edits[index].room
+                plan.apply(Int32(truncatingIfNeeded: index))
             }
             var out = ByteBufferAllocator().buffer(capacity: room)
             plan.write(into: &out, opening: opening)
@@ -53,33 +54,51 @@ extension JSONEdit {
         case .rename(_, let name): name.utf8.count
         }
     }
+
+    /// The key that the edit gives.
+    fileprivate var key: String {
+        switch self {
+        case .set(let name, _), .setDefault(let name, _), .remove(let name), .rename(_, let name): name
+        }
+    }
+
+    /// The value that the edit gives.
+    fileprivate var value: String {
+        switch self {
+        case .set(_, let json), .setDefault(_, let json): json
+        case .remove, .rename: "null"
+        }
+    }
 }
 
 /// The members of the scanned text and those added behind them, with what the edits so far made of each.
 private struct EditPlan {
     let members: [JSONMember]
+    let edits: [JSONEdit]
     let raw: UnsafeRawBufferPointer
-    var changes: [Change]
+    var changes: [Change] = []
 
-    init(members: [JSONMember], raw: UnsafeRawBufferPointer) {
+    init(members: [JSONMember], edits: [JSONEdit], raw: UnsafeRawBufferPointer) {
         self.members = members
+        self.edits = edits
         self.raw = raw
-        changes = Array(repeating: Change(), count: members.count)
-        changes.reserveCapacity(members.count + 4)
+        changes.reserveCapacity(members.count + edits.count)
+        for _ in members { changes.append(Change()) }
     }
 
-    mutating func apply(_ edit: JSONEdit) {
-        switch edit {
-        case .set(let name, let json):
-            if !forEach(name, { $0.value = json }) { changes.append(Change(key: name, value: json)) }
-        case .setDefault(let name, let json):
-            if !forEach(name, { _ in }) { changes.append(Change(key: name, value: json)) }
+    /// Makes the edit of this number.
+    mutating func apply(_ number: Int32) {
+        switch edits[Int(number)] {
+        case .set(let name, _):
+            if !forEach(name, { $0.value = number }) { changes.append(Change(key: number, value: number)) }
+        case .setDefault(let name, _):
+            if !forEach(name, { _ in }) { changes.append(Change(key: number, value: number)) }
         case .remove(let name):
             forEach(name) { $0.isRemoved = true }
         case .rename(let name, let new):
             guard name != new else { return }
             let isTaken = forEach(new) { _ in }
-            forEach(name) { isTaken ? ($0.isRemoved = true) : ($0.key = new) }
+            forEach(name) { isTaken ? ($0.isRemoved = true) : ($0.key = number) }
         }
     }
 
@@ -87,6 +106,7 @@ private struct EditPlan {
     ///
     /// - Returns: whether there was one.
     @discardableResult
+    @inline(__always)
     private mutating func forEach(_ name: String, _ body: (inout Change) -> Void) -> Bool {
         var name = name
         return name.withUTF8 { name in
@@ -94,8 +114,8 @@ private struct EditPlan {
             var isFound = false
             for index in changes.indices where !changes[index].isRemoved {
                 let isMatch =
-                    if let key = changes[index].key {
-                        key.utf8.count == name.count && key.utf8.elementsEqual(name)
+                    if changes[index].key >= 0 {
+                        edits[Int(changes[index].key)].key.utf8.elementsEqual(name)
                     } else {
                         index < members.count && JSONScan.matches(members[index], name, in: raw)
                     }
@@ -128,14 +148,14 @@ private struct EditPlan {
             // The comma before the first member that stays goes with those that went.
             if isFirst, index > 0 { done = start }
             isFirst = false
-            if let key = changes[index].key {
+            if changes[index].key >= 0 {
                 copy(upTo: start)
-                out.writeJSONString(key)
+                out.writeJSONString(edits[Int(changes[index].key)].key)
                 done = member.key.upperBound + 1
             }
-            if let value = changes[index].value {
+            if changes[index].value >= 0 {
                 copy(upTo: member.value.lowerBound)
-                out.writeString(value)
+                out.writeString(edits[Int(changes[index].value)].value)
                 done = member.value.upperBound
             }
         }
@@ -143,9 +163,9 @@ private struct EditPlan {
         for change in changes[members.count...] where !change.isRemoved {
             if !isFirst { out.writeInteger(UInt8(ascii: ",")) }
             isFirst = false
-            out.writeJSONString(change.key ?? "")
+            out.writeJSONString(edits[Int(change.key)].key)
             out.writeInteger(UInt8(ascii: ":"))
-            out.writeString(change.value ?? "null")
+            out.writeString(edits[Int(change.value)].value)
         }
         copy(upTo: raw.count)
     }

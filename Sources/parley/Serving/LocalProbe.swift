@@ -5,7 +5,6 @@ import NIOCore
 import ParleyCore
 import ParleyGateway
 import ParleyProviders
-import Synchronization
 
 /// Finds model servers that run on this machine: Ollama, LM Studio, vLLM, llama.cpp.
 enum LocalProbe {
@@ -15,19 +14,17 @@ enum LocalProbe {
     /// The servers whose model list answers.
     static func find(through gateway: Gateway, except ports: [Int]) async -> [ProviderSetup] {
         let servers = Catalogue.localServers(ownPort: nil).filter { !ports.contains($0.port) }
-        let found = Mutex<[String]>([])
         let connector = gateway.connector
-        await gateway.run {
-            await withTaskGroup(of: Void.self) { group in
+        let names = await gateway.run {
+            await withTaskGroup(of: String?.self) { group in
                 for server in servers {
-                    group.addTask {
-                        guard await answers(server, connector) else { return }
-                        found.withLock { $0.append(server.setup.name) }
-                    }
+                    group.addTask { await answers(server, connector) ? server.setup.name : nil }
                 }
+                var names: Set<String> = []
+                for await case let name? in group { names.insert(name) }
+                return names
             }
         }
-        let names = found.withLock { $0 }
         return servers.map(\.setup).filter { names.contains($0.name) }
     }
 

@@ -2,10 +2,12 @@
 // Part of Parley, an LLM gateway.
 
 import Glibc
+import Logging
 import NIOCore
 import ParleyConfiguration
 import ParleyCore
 import ParleyGateway
+import ParleyModels
 import ParleyProviders
 import Synchronization
 

@@ -1,55 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Dispatch
 import Glibc
 
-/// The signals that a server acts on, as a stream.
-enum Signals {
+/// The signals that a server acts on.
+final class Signals: Sendable {
     enum Signal: Sendable {
         case reload
         case stop
     }
 
-    /// Keeps the signals from ending the process, and says when one came.
-    ///
-    /// Must be called before other threads start: they inherit which signals are blocked, and only the thread that
-    /// waits here takes them.
-    static func block() -> AsyncStream<Signal> {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for number in [SIGHUP, SIGINT, SIGTERM] { sigaddset(&set, number) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        signal(SIGPIPE, SIG_IGN)
+    /// The signals as they come.
+    let stream: AsyncStream<Signal>
+
+    private let sources: [any DispatchSourceSignal]
+
+    /// Takes over SIGHUP, SIGINT and SIGTERM; a second Ctrl-C ends the process at once.
+    init() {
         let (stream, continuation) = AsyncStream.makeStream(of: Signal.self)
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(Box(set: set, continuation: continuation))
-        pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            let box = Unmanaged<Box>.fromOpaque(argument).takeUnretainedValue()
-            var set = box.set
-            var number: Int32 = 0
-            while sigwait(&set, &number) == 0 {
-                box.continuation.yield(number == SIGHUP ? .reload : .stop)
-                // A second Ctrl-C ends the process at once.
-                if number == SIGINT {
-                    var one = sigset_t()
-                    sigemptyset(&one)
-                    sigaddset(&one, SIGINT)
-                    pthread_sigmask(SIG_UNBLOCK, &one, nil)
-                }
+        self.stream = stream
+        let queue = DispatchQueue(label: "parley.signals")
+        sources = [SIGHUP, SIGINT, SIGTERM].map { number in
+            // Dispatch sees a signal that is ignored; without this it would end the process first.
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler {
+                continuation.yield(number == SIGHUP ? .reload : .stop)
+                if number == SIGINT { signal(SIGINT, SIG_DFL) }
             }
-            return nil
-        }, box.toOpaque())
-        return stream
-    }
-
-    private final class Box {
-        let set: sigset_t
-        let continuation: AsyncStream<Signal>.Continuation
-
-        init(set: sigset_t, continuation: AsyncStream<Signal>.Continuation) {
-            self.set = set
-            self.continuation = continuation
+            source.resume()
+            return source
         }
+        signal(SIGPIPE, SIG_IGN)
     }
 }

@@ -111,7 +111,7 @@ struct Startup: Sendable {
         do {
             let file = KeyFile(KeyFile.client, in: try StateDirectory.standard())
             return (try file.obtain().secret, file.path)
-        } catch let error as KeyFileError {
+        } catch {
             throw Failure(error.description)
         }
     }

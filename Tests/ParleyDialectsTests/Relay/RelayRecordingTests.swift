@@ -56,10 +56,6 @@ struct RelayRecordingTests {
                 guard whole.error == nil, !stripUsage else { continue }
                 #expect(whole.output.starts(with: body) || body.starts(with: whole.output), "\(name)")
             }
-            let run = RelayRun([body[...]])
-            print(
-                name, body.count, run.observed.finish ?? "-", run.observed.usage.total, run.observed.isMeaningful,
-                run.error?.message ?? "")
         }
         print("\(recordings.count) recorded streams replayed")
     }
