@@ -73,10 +73,14 @@ public struct ProviderOptions: Sendable, Equatable {
         return text
     }
 
-    /// The number `name`, also where it is written as text; nil where it is not set.
+    /// The number `name`, also where it is written as text or in per cent; nil where it is not set.
     func double(_ name: String, in range: ClosedRange<Double>) throws(ProviderError) -> Double? {
         guard let value = set(name) else { return nil }
-        guard let number = value.double ?? value.string.flatMap({ Double($0) }), range.contains(number) else {
+        var number = value.double ?? value.string.flatMap { Double($0) }
+        if number == nil, let text = value.string, text.hasSuffix("%") {
+            number = Double(text.dropLast()).map { $0 / 100 }
+        }
+        guard let number, range.contains(number) else {
             throw ProviderError("must be a number from \(range.lowerBound) to \(range.upperBound)", setting: name)
         }
         return number

@@ -198,7 +198,7 @@ struct DemoTests {
 
     @Test("It fails and is cut as often as it was told")
     func faults() async throws {
-        let failing = try demo(["fail": 1])
+        let failing = try demo(["fail": "100%"])
         let failure = await thrown(by: failing, makeCall(FakeConnector(), body: body("")))
         #expect([429, 500, 503].contains(failure?.httpStatus))
         let cut = try demo(["cut": 1])

@@ -94,7 +94,7 @@ def test_the_models_are_listed(demo_server):
 
 
 def test_the_printed_curl_line_works_when_pasted(demo_server):
-    text = demo_server.wait_for(r"curl [^\n]*(?:\\\n[^\n]*)*")[0]
+    text = demo_server.wait_for(r"(?s)curl -N.*?-d '.*?'\n")[0]
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done.stderr
     assert "choices" in done.stdout and "error" not in done.stdout, done.stdout

@@ -21,9 +21,9 @@ RECORDINGS = os.environ.get("PARLEY_RECORDINGS")
 KINDS = {
     "openai-chat": "openai", "cerebras": "cerebras", "dashscope": "openai-compatible", "deepseek": "deepseek",
     "gemini-openai-compat": "openai-compatible", "gpustack": "gpustack", "groq": "groq", "huggingface": "huggingface",
-    "mistral": "mistral", "moonshot": "moonshot", "ollama": "openai-compatible", "openrouter": "openrouter",
-    "perplexity": "perplexity", "together": "together", "writer": "openai-compatible", "xai": "xai",
-    "zai": "openai-compatible",
+    "mistral": "mistral", "moonshot": "moonshot", "ollama": "ollama-openai", "openrouter": "openrouter",
+    "perplexity": "perplexity", "together": "together", "writer": "writer", "xai": "xai",
+    "zai": "zai",
 }
 SPLITS = [None, 1] + [{"seed": seed, "max": 64} for seed in range(1, 6)]
 

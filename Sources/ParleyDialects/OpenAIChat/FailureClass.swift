@@ -75,6 +75,8 @@ extension UpstreamFailure {
         case 400 where code == "1211" || says(Self.modelPatterns): return .notFound
         case 408, 504: return .timeout
         case 413: return .tooLarge
+        // Moonshot says with 429 that its engine is overloaded; waiting helps there too, but it is no limit of ours.
+        case 429 where says(["overloaded_error"]): return .upstreamUnavailable
         case 429: return .rateLimited
         case 400...498: return .upstreamRejected
         case 499...: return .upstreamUnavailable

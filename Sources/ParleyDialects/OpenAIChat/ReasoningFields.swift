@@ -11,15 +11,17 @@ enum ReasoningFields {
     /// Takes the reasoning out of a message or a delta.
     ///
     /// `reasoning_details` (OpenRouter, MiniMax) are kept whole, element by element; the readable text beside them says
-    /// the same again and counts only where it says more.
+    /// the same again and counts only where it says more. Empty text that is said is an empty piece.
     static func take(from object: inout JSONObject) -> [Reasoning] {
         var text = ""
+        var isSaid = false
         for name in names {
             guard let value = object[name] else { continue }
             switch value {
             case .null: object[name] = nil
             case .string(let piece):
                 if text.isEmpty { text = piece }
+                isSaid = true
                 object[name] = nil
             default: break
             }
@@ -32,6 +34,8 @@ enum ReasoningFields {
             object["reasoning_details"] = nil
         }
         let detailed = details.reduce(into: "") { $0 += $1.text }
+        // DeepSeek refuses a tool loop whose turns do not say their reasoning, be it empty.
+        if text.isEmpty, details.isEmpty { return isSaid ? [Reasoning("")] : [] }
         if text.isEmpty || text == detailed { return details }
         if !detailed.isEmpty, text.hasSuffix(detailed) { text.removeLast(detailed.count) }
         return [Reasoning(text)] + details
@@ -65,7 +69,7 @@ enum ReasoningFields {
             text += piece.text
             if let detail = detail(of: piece) { details.append(detail) }
         }
-        if !text.isEmpty { object.members.append(.init(name, .string(text))) }
+        if !text.isEmpty || (details.isEmpty && !reasoning.isEmpty) { object.members.append(.init(name, .string(text))) }
         if !details.isEmpty { object.members.append(.init("reasoning_details", .array(details))) }
     }
 }

@@ -33,7 +33,9 @@ struct ChatPayload {
         for place in [scan.object("usage"), scan.object("x_groq")?.object("usage")] {
             note(usage: place)
         }
-        isError = !hasChoices && Self.hasError(scan)
+        if finish == "error" { isError = true }
+        if let error = scan.member("error"), !scan.isBlank(error) { isError = true }
+        if !hasChoices, Self.hasError(scan) { isError = true }
         if finish != nil { isMeaningful = true }
     }
 

@@ -5,7 +5,7 @@ import Dispatch
 import Glibc
 
 /// The signals that a server acts on.
-final class Signals: Sendable {
+final class Signals {
     enum Signal: Sendable {
         case reload
         case stop

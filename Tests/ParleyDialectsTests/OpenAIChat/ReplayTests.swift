@@ -205,7 +205,7 @@ struct RecordingTests {
         #expect(
             response.choices.contains {
                 !$0.message.text.isEmpty || !$0.message.toolCalls.isEmpty || !$0.message.reasoning.isEmpty
-                    || $0.message.refusal != nil || $0.audio != nil
+                    || $0.message.refusal != nil || $0.audio != nil || $0.finish == .contentFilter
             })
         #expect(response.choices.flatMap(\.message.toolCalls).allSatisfy { !$0.id.isEmpty && !$0.name.isEmpty })
         if String(decoding: exchange.body, as: UTF8.self).contains("prompt_tokens") {
@@ -254,11 +254,13 @@ enum Normalised {
     }
 
     /// Null fields and `stream: false` are fields not said, `stop` is a list, streams ask for usage, an assistant turn
-    /// without content has a null one, a bare `image_url` is an object, reasoning has one name.
+    /// without content has a null one, a bare `image_url` is an object, no tools are no field, and reasoning has one
+    /// name and is readable beside its details.
     static func request(_ value: JSONValue) -> JSONValue {
         guard case .object(var object) = value else { return value }
         let known = ChatField.documented
         object.members.removeAll { $0.value.isNull && known.contains($0.key) }
+        if object["tools"] == .array([]) { object["tools"] = nil }
         if object["stream"] == .bool(false) { object["stream"] = nil }
         if object["stream"] != .bool(true) { object["stream_options"] = nil }
         if object["stream"] == .bool(true) {
@@ -278,6 +280,7 @@ enum Normalised {
         }
         if object["role"] == "assistant", object["content"] == nil { object["content"] = .null }
         if let reasoning = object.remove("reasoning") { object["reasoning_content"] = reasoning }
+        if object["reasoning_details"] != nil { object["reasoning_content"] = nil }
         if let parts = object["content"]?.array {
             object["content"] = .array(
                 parts.map { part in
