@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import KEY, chat, chat_request, settings, wait_until
+from conftest import KEY, answer, chat, chat_request, settings, wait_until, whole
 
 ORIGIN = "https://app.example.com"
 
@@ -90,8 +90,7 @@ def test_health_needs_no_key(server, path):
 
 def test_pipelined_requests_are_answered_in_order(server, upstream):
     upstream.script({"match": {"model": "slow"}, "steps": [
-        {"sleep_ms": 150}, {"head": {"status": 200, "headers": {"content-type": "application/json"}, "framing": "length"}},
-        {"write": '{"id":"slow","object":"chat.completion","created":1,"model":"m","choices":[]}'}]})
+        {"sleep_ms": 150}, *answer(whole(id="slow"))]})
     with server.raw() as raw:
         raw.send(chat_request(chat("slow")) + b"GET /health HTTP/1.1\r\nHost: p\r\n\r\n" * 8 + chat_request(chat("m")))
         assert json.loads(raw.answer()[2])["id"] == "slow"

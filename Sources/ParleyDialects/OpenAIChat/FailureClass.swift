@@ -77,7 +77,7 @@ extension UpstreamFailure {
         case 413: return .tooLarge
         // Moonshot says with 429 that its engine is overloaded; waiting helps there too, but it is no limit of ours.
         case 429 where says(["overloaded_error"]): return .upstreamUnavailable
-        case 429: return .rateLimited
+        case 429: return type?.contains("overloaded") == true ? .upstreamUnavailable : .rateLimited
         case 400...498: return .upstreamRejected
         case 499...: return .upstreamUnavailable
         default:

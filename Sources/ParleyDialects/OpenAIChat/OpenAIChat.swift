@@ -15,8 +15,12 @@ public struct OpenAIChat: Dialect {
         self.quirks = quirks
     }
 
+    /// `openai-chat`.
     public var id: DialectID { .openAIChat }
 
+    /// Reads a client's request; what only this dialect knows goes to `extras`.
+    ///
+    /// - Throws: `invalid`, naming the field by its path, in OpenAI's wording.
     public func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest {
         let value: JSONValue
         do {
@@ -28,6 +32,9 @@ public struct OpenAIChat: Dialect {
         return try ChatRequestDecoder.decode(object)
     }
 
+    /// Writes a request for an upstream, as its quirks want it. Streams always ask for usage.
+    ///
+    /// - Throws: `invalid` where something that matters cannot be carried.
     public func encodeRequest(_ request: ChatRequest, dropped: inout [String]) throws(ParleyError) -> ByteBuffer {
         var encoder = ChatRequestEncoder(quirks: quirks)
         let object = try encoder.encode(request)
@@ -37,24 +44,33 @@ public struct OpenAIChat: Dialect {
         return buffer
     }
 
+    /// A decoder for one upstream stream.
     public func makeStreamDecoder() -> any StreamDecoder {
         ChatStreamDecoder(quirks: quirks)
     }
 
+    /// An encoder for one stream to a client.
     public func makeStreamEncoder(_ context: AnswerContext) -> any StreamEncoder {
         ChatStreamEncoder(context)
     }
 
+    /// Reads an upstream's whole answer, also when it came as a stream.
+    ///
+    /// - Throws: the upstream's error where the answer is one; `upstreamUnavailable` where it is unreadable.
     public func decodeWhole(_ body: ByteBuffer) throws(ParleyError) -> ChatResponse {
         try WholeDecoder(quirks: quirks).decode(body)
     }
 
+    /// Writes a whole answer for a client.
     public func encodeWhole(_ response: ChatResponse, _ context: AnswerContext) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.writeJSON(.object(WholeEncoder(context: context).encode(response)))
         return buffer
     }
 
+    /// Reads an upstream's error in any shape; with a status below 400 the error inside an answer or a stream.
+    ///
+    /// A refused credential is the gateway's own and becomes a 401 of type `authentication_error`.
     public func decodeFailure(status: Int, headers: HeaderBlock, body: ByteBuffer) -> ParleyError {
         var failure = UpstreamFailure(body: body)
         // In an answer with status 200 the error itself may say the status it would have had.
@@ -64,6 +80,7 @@ public struct OpenAIChat: Dialect {
         return error
     }
 
+    /// OpenAI's error envelope; an empty `code` is written as null. A relayed body is passed on as it is.
     public func encodeFailure(_ error: ParleyError) -> ByteBuffer {
         if let relayed = error.relayed { return ByteBuffer(bytes: relayed.body) }
         var buffer = ByteBuffer()
@@ -71,6 +88,7 @@ public struct OpenAIChat: Dialect {
         return buffer
     }
 
+    /// The envelope as the last frame of a stream.
     public func encodeStreamFailure(_ error: ParleyError, into out: inout ByteBuffer) {
         out.writeStaticString("data: ")
         FailureEnvelope(error).write(into: &out)

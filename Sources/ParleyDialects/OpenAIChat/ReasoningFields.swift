@@ -69,7 +69,9 @@ enum ReasoningFields {
             text += piece.text
             if let detail = detail(of: piece) { details.append(detail) }
         }
-        if !text.isEmpty || (details.isEmpty && !reasoning.isEmpty) { object.members.append(.init(name, .string(text))) }
+        if !text.isEmpty || (details.isEmpty && !reasoning.isEmpty) {
+            object.members.append(.init(name, .string(text)))
+        }
         if !details.isEmpty { object.members.append(.init("reasoning_details", .array(details))) }
     }
 }

@@ -127,7 +127,8 @@ private struct RequestEditor {
     mutating func fixLength() {
         guard quirks.lengthField != .asSent, configured.isDisjoint(with: Self.lengthFields) else { return }
         let isLegacy = quirks.lengthField == .maxTokens
-        let (wanted, other) = isLegacy ? ("max_tokens", "max_completion_tokens") : ("max_completion_tokens", "max_tokens")
+        let wanted = isLegacy ? "max_tokens" : "max_completion_tokens"
+        let other = isLegacy ? "max_completion_tokens" : "max_tokens"
         guard let member = scan.member(other) else { return }
         // Where both say something, `max_completion_tokens` is what the client means.
         if !scan.isNull(member), isLegacy || !said(wanted) { edits.append(.set(wanted, json: text(member))) }

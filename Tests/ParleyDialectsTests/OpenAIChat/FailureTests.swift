@@ -26,16 +26,19 @@ struct FailureTests {
     }
 
     static let cases: [Case] = [
-        Case(400, #"{"error":{"message":"m","type":"t","param":"p","code":"unsupported_parameter"}}"#,
+        Case(
+            400, #"{"error":{"message":"m","type":"t","param":"p","code":"unsupported_parameter"}}"#,
             .upstreamRejected, "unsupported_parameter"),
         Case(400, #"{"error":"text"}"#, .upstreamRejected), Case(400, #"{"message":"text"}"#, .upstreamRejected),
         Case(422, #"{"detail":[{"loc":["body","top_k"],"msg":"Extra inputs","type":"x"}]}"#, .upstreamRejected),
-        Case(422, #"{"object":"error","message":{"detail":[{"loc":["body","a"],"msg":"no","type":"x"}]}}"#,
+        Case(
+            422, #"{"object":"error","message":{"detail":[{"loc":["body","a"],"msg":"no","type":"x"}]}}"#,
             .upstreamRejected),
         Case(401, #"{"detail":"Invalid API Key"}"#, .unauthenticated, "invalid_api_key"),
         Case(403, #"{"error":{"message":"your region"}}"#, .forbidden),
         Case(403, #"{"message":"Invalid API key"}"#, .unauthenticated, "invalid_api_key"),
-        Case(400, #"{"code":"invalid-argument","error":"Incorrect API key provided: xai-abcdef123"}"#,
+        Case(
+            400, #"{"code":"invalid-argument","error":"Incorrect API key provided: xai-abcdef123"}"#,
             .unauthenticated, "invalid_api_key"),
         Case(402, "", .quota), Case(429, #"{"error":{"code":"insufficient_quota"}}"#, .quota),
         Case(429, "{}", .rateLimited), Case(404, "<html><title>404</title>", .notFound),
@@ -44,7 +47,8 @@ struct FailureTests {
         Case(529, "", .upstreamUnavailable, "overloaded"), Case(451, "", .contentFiltered),
         Case(400, #"{"error":{"code":"context_length_exceeded"}}"#, .contextExceeded),
         Case(400, #"{"message":"Input Tokens Exceeded: 5"}"#, .contextExceeded),
-        Case(400, #"{"error":{"message":"prompt too long; exceeded max context length by 9 tokens"}}"#,
+        Case(
+            400, #"{"error":{"message":"prompt too long; exceeded max context length by 9 tokens"}}"#,
             .contextExceeded),
         Case(400, #"{"errors":[{"code":7003,"message":"no route"}]}"#, .upstreamRejected, "7003"),
         Case(400, #"[{"error":{"code":400,"message":"API key not valid."}}]"#, .unauthenticated, "invalid_api_key"),
@@ -76,7 +80,8 @@ struct FailureTests {
         arguments: [
             ("key sk-proj-abcd1234 used", "key sk-*** used"), ("gsk_abcdefg.", "gsk_***."),
             ("id 96164522-08b2-4cbf-886e-e5a38961a688!", "id ***!"), ("Bearer hunter2000", "Bearer ***"),
-            ("t0k3nt0k3nt0k3nt0k3nt0k3n", "***"), ("no model claude-sonnet-4-5-20250929", "no model claude-sonnet-4-5-20250929"),
+            ("t0k3nt0k3nt0k3nt0k3nt0k3n", "***"),
+            ("no model claude-sonnet-4-5-20250929", "no model claude-sonnet-4-5-20250929"),
             ("llama-4-maverick-17b-128e-instruct-fp8", "llama-4-maverick-17b-128e-instruct-fp8"),
             ("see https://console.x.ai.", "see https://console.x.ai."), ("", ""),
         ])
@@ -88,7 +93,8 @@ struct FailureTests {
         "Retry-after is read as milliseconds, seconds and dates",
         arguments: [
             ("retry-after-ms: 1500\r\nretry-after: 9\r\n", 1.5), ("Retry-After: 7\r\n", 7),
-            ("retry-after: Sun, 06 Nov 1994 08:49:47 GMT\r\n", 10), ("retry-after: Sun, 06 Nov 1994 08:49:07 GMT\r\n", 0),
+            ("retry-after: Sun, 06 Nov 1994 08:49:47 GMT\r\n", 10),
+            ("retry-after: Sun, 06 Nov 1994 08:49:07 GMT\r\n", 0),
             ("retry-after: soon\r\n", nil), ("retry-after: -5\r\n", nil), ("x: 1\r\n", nil),
             ("retry-after: nan\r\n", nil),
         ] as [(String, Double?)])

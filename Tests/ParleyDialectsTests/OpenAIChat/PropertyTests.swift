@@ -15,7 +15,8 @@ struct PropertyTests {
         var dice = Dice(seed: seed)
         func text() -> String {
             let words = ["a", "é", "\n", "\"", "\\", "🐟", "</think>", "data: ", "\u{0}", "[DONE]"]
-            return (0..<Int.random(in: 1...5, using: &dice)).map { _ in words.randomElement(using: &dice) ?? "" }.joined()
+            return (0..<Int.random(in: 1...5, using: &dice)).map { _ in words.randomElement(using: &dice) ?? "" }
+                .joined()
         }
         var identity = AnswerIdentity(id: "c\(seed)", model: text(), created: Int.random(in: 1...9999, using: &dice))
         if Bool.random(using: &dice) {
@@ -103,7 +104,9 @@ struct PropertyTests {
     func garbage(_ seed: UInt64) {
         var bytes = Array(encode(Self.events(seed % 20)).utf8)
         var dice = Dice(seed: seed)
-        for _ in 0..<5 { bytes[Int.random(in: 0..<bytes.count, using: &dice)] = UInt8.random(in: 0...255, using: &dice) }
+        for _ in 0..<5 {
+            bytes[Int.random(in: 0..<bytes.count, using: &dice)] = UInt8.random(in: 0...255, using: &dice)
+        }
         let decoded = decode([bytes[...]])
         #expect(decoded.isComplete == (decoded.failure == nil))
     }

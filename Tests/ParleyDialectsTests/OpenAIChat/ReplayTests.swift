@@ -212,7 +212,8 @@ struct RecordingTests {
             #expect((response.usage.input ?? 0) > 0 && response.usage.output != nil)
         }
         let written = OpenAIChat().encodeWhole(response, context)
-        #expect(try OpenAIChat().decodeWhole(written).choices.map(\.message.text) == response.choices.map(\.message.text))
+        #expect(
+            try OpenAIChat().decodeWhole(written).choices.map(\.message.text) == response.choices.map(\.message.text))
     }
 
     @Test("A recorded stream gives the same in any pieces", arguments: exchanges.filter { $0.kind == "sse" })
@@ -275,7 +276,8 @@ enum Normalised {
 
     private static func message(_ value: JSONValue) -> JSONValue {
         guard case .object(var object) = value else { return value }
-        for key in ["tool_calls", "function_call", "refusal", "name", "tool_call_id"] where object[key] == .some(.null) {
+        for key in ["tool_calls", "function_call", "refusal", "name", "tool_call_id"] where object[key] == .some(.null)
+        {
             object[key] = nil
         }
         if object["role"] == "assistant", object["content"] == nil { object["content"] = .null }

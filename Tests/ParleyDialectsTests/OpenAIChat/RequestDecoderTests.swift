@@ -239,7 +239,8 @@ struct ValidateTests {
         arguments: [
             (#"{}"#, "messages"), (#"{"messages":"x"}"#, "messages"), (#"{"messages":[]}"#, "messages"),
             (#"{"messages":[1]}"#, "messages[0]"), (#"{"messages":[{"role":"a"},{}]}"#, "messages[1].role"),
-            (#"{"messages":[{"role":null}]}"#, "messages[0].role"), (#"{"messages":[{"role":"a"}],"model":3}"#, "model"),
+            (#"{"messages":[{"role":null}]}"#, "messages[0].role"),
+            (#"{"messages":[{"role":"a"}],"model":3}"#, "model"),
             (#"{"messages":[{"role":"a"}],"stream":1}"#, "stream"), (#"{"messages":[{"role":"a"}],"n":0}"#, "n"),
             (#"{"messages":[{"role":"a"}],"n":1.5}"#, "n"), (#"{"messages":[{"role":"a"}],"tools":{}}"#, "tools"),
             (#"{"messages":[{"role":"a"}],"temperature":"1"}"#, "temperature"),

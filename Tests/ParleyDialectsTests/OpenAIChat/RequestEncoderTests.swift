@@ -66,7 +66,8 @@ struct RequestEncoderTests {
 
     @Test("Streams ask for usage, keeping the other stream options")
     func streamOptions() throws {
-        let body = #"{"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_obfuscation":false}}"#
+        let body =
+            #"{"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_obfuscation":false}}"#
         let value = try reencoded(body)
         #expect(value["stream_options"] == ["include_usage": true, "include_obfuscation": false])
         var quirks = Quirks()
@@ -88,7 +89,9 @@ struct RequestEncoderTests {
     @Test("Reasoning with a signature survives the way to a client and back")
     func signedReasoning() throws {
         var message = Message(.assistant, text: "a")
-        message.reasoning = [Reasoning("why", signature: "sig"), Reasoning("", opaque: ["type": "reasoning.encrypted"])]
+        message.reasoning = [
+            Reasoning("why", signature: "sig"), Reasoning("", opaque: ["type": "reasoning.encrypted"]),
+        ]
         let request = ChatRequest(model: "m", messages: [message])
         var dropped: [String] = []
         let bytes = try OpenAIChat().encodeRequest(request, dropped: &dropped)

@@ -59,7 +59,8 @@ struct StreamDecoderTests {
             #"{"content":[{"type":"thinking","thinking":"hm"}]}"#,
             #"{"reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","index":0}]}"#,
         ] {
-            let decoded = decode(stream(chunk(delta), chunk(#"{"content":[{"type":"text","text":"a"}]}"#, finish: #""stop""#)))
+            let decoded = decode(
+                stream(chunk(delta), chunk(#"{"content":[{"type":"text","text":"a"}]}"#, finish: #""stop""#)))
             #expect(thoughts(decoded) == "hm", "\(delta)")
             #expect(texts(decoded) == "a")
         }
@@ -171,7 +172,8 @@ struct StreamDecoderTests {
         #expect(custom.events.last == .finish(choice: 0, .toolCalls))
         let legacy = decode(
             stream(
-                chunk(#"{"function_call":{"name":"f","arguments":""}}"#), chunk(#"{"function_call":{"arguments":"{}"}}"#),
+                chunk(#"{"function_call":{"name":"f","arguments":""}}"#),
+                chunk(#"{"function_call":{"arguments":"{}"}}"#),
                 chunk("{}", finish: #""function_call""#)))
         #expect(legacy.response.choices[0].message.toolCalls.map(\.arguments) == ["{}"])
         #expect(legacy.events.last == .finish(choice: 0, .functionCall))
@@ -186,7 +188,8 @@ struct StreamDecoderTests {
         for frames in [
             stream(chunk(#"{"content":"a"}"#), last, #"{"choices":[],"usage":\#(usage)}"#),
             stream(chunk(#"{"content":"a"}"#), chunk("{}", finish: #""stop""#, more: #","usage":\#(usage)"#)),
-            stream(chunk(#"{"content":"a"}"#, more: #","usage":{"prompt_tokens":4,"completion_tokens":1}"#),
+            stream(
+                chunk(#"{"content":"a"}"#, more: #","usage":{"prompt_tokens":4,"completion_tokens":1}"#),
                 chunk("{}", finish: #""stop""#, more: #","usage":\#(usage)"#)),
             stream(chunk(#"{"content":"a"}"#, finish: #""stop","usage":\#(usage)"#)),
             stream(chunk("{}", finish: #""stop""#, more: #","x_groq":{"id":"r","usage":\#(usage)},"usage":\#(usage)"#)),
@@ -200,15 +203,20 @@ struct StreamDecoderTests {
         let perplexity = decode(
             stream(
                 #"{"choices":[{"index":0,"message":{"content":"a"},"delta":{"content":"a"}}]}"#,
-                #"{"choices":[{"index":0,"message":{"content":"ab"},"delta":{"content":"b"},"finish_reason":"stop"}]}"#))
+                #"{"choices":[{"index":0,"message":{"content":"ab"},"delta":{"content":"b"},"finish_reason":"stop"}]}"#)
+        )
         #expect(texts(perplexity) == "ab")
         var quirks = Quirks()
         quirks.repeatsAnswer = true
         let whole =
             #"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"ab"},"finish_reason":"stop"}]}"#
-        #expect(texts(decode(stream(chunk(#"{"content":"a"}"#), chunk(#"{"content":"b"}"#), whole), quirks: quirks)) == "ab")
+        #expect(
+            texts(decode(stream(chunk(#"{"content":"a"}"#), chunk(#"{"content":"b"}"#), whole), quirks: quirks)) == "ab"
+        )
         let again = chunk(#"{"content":"ab"}"#, finish: #""stop""#)
-        #expect(texts(decode(stream(chunk(#"{"content":"a"}"#), chunk(#"{"content":"b"}"#), again), quirks: quirks)) == "ab")
+        #expect(
+            texts(decode(stream(chunk(#"{"content":"a"}"#), chunk(#"{"content":"b"}"#), again), quirks: quirks)) == "ab"
+        )
         #expect(texts(decode(stream(whole))) == "ab")
     }
 
@@ -216,7 +224,8 @@ struct StreamDecoderTests {
         "Finish reasons of all vendors are mapped",
         arguments: [
             ("stop", FinishReason.stop), ("eos", .stop), ("end_turn", .stop), ("surprise", .stop), ("length", .length),
-            ("model_length", .length), ("MAX_TOKENS", .length), ("tool_use", .toolCalls), ("content_filter", .contentFilter),
+            ("model_length", .length), ("MAX_TOKENS", .length), ("tool_use", .toolCalls),
+            ("content_filter", .contentFilter),
             ("sensitive", .contentFilter), ("model_context_window_exceeded", .length),
         ])
     func finishReasons(_ word: String, _ reason: FinishReason) {
@@ -254,14 +263,18 @@ struct StreamDecoderTests {
     @Test("An event named error is a failure whatever its shape")
     func errorEvent() {
         let text = stream(chunk(#"{"content":"a"}"#), done: false)
-        let groq = decode(text + "event: error\ndata: {\"error\":{\"message\":\"m\",\"code\":\"tool_use_failed\",\"status_code\":400}}\n\n")
+        let groq = decode(
+            text
+                + "event: error\ndata: {\"error\":{\"message\":\"m\",\"code\":\"tool_use_failed\",\"status_code\":400}}\n\n"
+        )
         #expect(groq.failure?.kind == .upstreamRejected && groq.failure?.code == "tool_use_failed")
         #expect(decode(text + "event: error\ndata: oops\n\n").failure?.message == "oops")
     }
 
     @Test("A null error and a status of zero are no failures")
     func noFailure() {
-        let frame = chunk(#"{"content":"a"}"#, finish: #""stop""#, more: #","error":null,"base_resp":{"status_code":0}"#)
+        let frame = chunk(
+            #"{"content":"a"}"#, finish: #""stop""#, more: #","error":null,"base_resp":{"status_code":0}"#)
         #expect(decode(stream(frame)).failure == nil)
     }
 

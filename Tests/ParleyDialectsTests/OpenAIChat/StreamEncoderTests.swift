@@ -25,8 +25,10 @@ struct StreamEncoderTests {
             text == head
                 + #"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}"#
                 + "\n\n" + head
-                + #"{"index":0,"delta":{"content":"Hi\n"},"logprobs":null,"finish_reason":null}],"usage":null}"# + "\n\n"
-                + head + #"{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}"# + "\n\n" + head
+                + #"{"index":0,"delta":{"content":"Hi\n"},"logprobs":null,"finish_reason":null}],"usage":null}"#
+                + "\n\n"
+                + head + #"{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}"# + "\n\n"
+                + head
                 + #"],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"# + "\n\ndata: [DONE]\n\n")
     }
 
@@ -44,18 +46,28 @@ struct StreamEncoderTests {
         let list = frames(
             encode([
                 .toolCall(choice: 0, index: 0, call), .arguments(choice: 0, index: 0, "{}"),
-                .arguments(choice: 0, index: 0, ""), .toolCall(choice: 0, index: 1, ToolCall(id: "u", name: "g", arguments: "x")),
+                .arguments(choice: 0, index: 0, ""),
+                .toolCall(choice: 0, index: 1, ToolCall(id: "u", name: "g", arguments: "x")),
                 .finish(choice: 0, .toolCalls),
             ]))
         let deltas = list.compactMap { $0["choices"]?.array?.first?["delta"] }
         #expect(
             deltas == [
                 ["role": "assistant", "content": "", "refusal": nil],
-                ["tool_calls": [
-                    ["index": 0, "id": "t", "type": "function", "function": ["name": "f", "arguments": ""], "extra_content": 1]
-                ]],
+                [
+                    "tool_calls": [
+                        [
+                            "index": 0, "id": "t", "type": "function", "function": ["name": "f", "arguments": ""],
+                            "extra_content": 1,
+                        ]
+                    ]
+                ],
                 ["tool_calls": [["index": 0, "function": ["arguments": "{}"]]]],
-                ["tool_calls": [["index": 1, "id": "u", "type": "function", "function": ["name": "g", "arguments": ""]]]],
+                [
+                    "tool_calls": [
+                        ["index": 1, "id": "u", "type": "function", "function": ["name": "g", "arguments": ""]]
+                    ]
+                ],
                 ["tool_calls": [["index": 1, "function": ["arguments": "x"]]]],
                 [:],
             ])
@@ -64,7 +76,9 @@ struct StreamEncoderTests {
     @Test("Each choice begins with a role and ends once; an unfinished one is finished")
     func choices() {
         let list = frames(
-            encode([.text(choice: 1, "b"), .text(choice: 0, "a"), .finish(choice: 1, .length), .finish(choice: 1, .stop)]))
+            encode([
+                .text(choice: 1, "b"), .text(choice: 0, "a"), .finish(choice: 1, .length), .finish(choice: 1, .stop),
+            ]))
         let seen = list.compactMap { frame -> String? in
             guard let choice = frame["choices"]?.array?.first else { return nil }
             return "\(choice["index"]?.int ?? -1) \(choice["delta"]?.object?.members.first?.key ?? "") "

@@ -56,7 +56,8 @@ struct WholeTests {
         quirks.inlineThinking = true
         let inline = try message(#"{"content":"<think>hm</think>\n\na"}"#, "", quirks)
         #expect(inline.choices[0].message.text == "a" && inline.choices[0].message.reasoning == [Reasoning("hm")])
-        let call = try message(#"{"content":null,"tool_calls":[{"id":"","function":{"name":"f","arguments":{"x":1}}}]}"#)
+        let call = try message(
+            #"{"content":null,"tool_calls":[{"id":"","function":{"name":"f","arguments":{"x":1}}}]}"#)
         #expect(call.choices[0].message.toolCalls.first?.arguments == #"{"x":1}"#)
         #expect(call.choices[0].message.toolCalls.first?.id.isEmpty == false && call.choices[0].finish == .toolCalls)
         #expect(try whole("\n   \n{\"choices\":[{\"message\":{\"content\":\"a\"}}]}").choices[0].message.text == "a")
@@ -92,7 +93,8 @@ struct WholeTests {
     @Test(
         "A failure with status 200 is a failure",
         arguments: [
-            (#"{"error":{"code":429,"message":"x"}}"#, ParleyError.Kind.rateLimited), (#"{"error":"x"}"#, .upstreamUnavailable),
+            (#"{"error":{"code":429,"message":"x"}}"#, ParleyError.Kind.rateLimited),
+            (#"{"error":"x"}"#, .upstreamUnavailable),
             (#"{"choices":null,"base_resp":{"status_code":1004,"status_msg":"x"}}"#, .unauthenticated),
             (#"{"choices":[{"error":{"code":502,"message":"x"}}]}"#, .upstreamUnavailable),
             (#"{"choices":[{"message":{},"finish_reason":"error"}]}"#, .upstreamUnavailable),
