@@ -23,7 +23,8 @@ public struct ChatCollector {
         case .start(let identity): self.identity = identity
         case .text(let choice, let text):
             let slot = slot(choice)
-            parts[slot].text = (parts[slot].text ?? "") + text
+            parts[slot].text = parts[slot].text ?? ""
+            parts[slot].text?.append(text)
         case .refusal(let choice, let text):
             let slot = slot(choice)
             parts[slot].choice.message.refusal = (parts[slot].choice.message.refusal ?? "") + text

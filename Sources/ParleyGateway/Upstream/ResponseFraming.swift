@@ -21,18 +21,22 @@ struct Arrival {
     /// Adds body bytes: the first piece by reference, later ones into a buffer big enough for `expecting` more.
     mutating func append(_ piece: ByteBuffer, expecting more: Int) {
         guard piece.readableBytes > 0 else { return }
-        guard let first = body else {
+        guard body != nil else {
             body = piece
             return
         }
-        if !isJoined {
-            isJoined = true
-            var joined = ByteBuffer()
-            joined.reserveCapacity(first.readableBytes + piece.readableBytes + more)
-            joined.writeImmutableBuffer(first)
-            body = joined
-        }
+        if !isJoined { join(reserving: piece.readableBytes + more) }
+        // Not through a binding: a second reference would have every write copy the whole.
         body?.writeImmutableBuffer(piece)
+    }
+
+    private mutating func join(reserving more: Int) {
+        guard let first = body else { return }
+        var joined = ByteBuffer()
+        joined.reserveCapacity(first.readableBytes + more)
+        joined.writeImmutableBuffer(first)
+        body = joined
+        isJoined = true
     }
 }
 
@@ -85,9 +89,9 @@ struct ResponseFraming {
     mutating func read(_ bytes: ByteBuffer, into arrival: inout Arrival) throws(FramingError) {
         var input = bytes
         if var joined = held {
+            held = nil
             joined.writeBuffer(&input)
             input = joined
-            held = nil
         }
         while input.readableBytes > 0 {
             let before = input.readableBytes

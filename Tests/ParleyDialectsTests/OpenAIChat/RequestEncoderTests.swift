@@ -67,7 +67,8 @@ struct RequestEncoderTests {
     @Test("Streams ask for usage, keeping the other stream options")
     func streamOptions() throws {
         let body =
-            #"{"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_obfuscation":false}}"#
+            #"{"messages":[{"role":"user","content":"x"}],"stream":true,"#
+            + #""stream_options":{"include_obfuscation":false}}"#
         let value = try reencoded(body)
         #expect(value["stream_options"] == ["include_usage": true, "include_obfuscation": false])
         var quirks = Quirks()

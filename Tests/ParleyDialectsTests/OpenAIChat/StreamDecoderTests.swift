@@ -25,7 +25,7 @@ struct StreamDecoderTests {
             stream(
                 chunk(#"{"role":"assistant","content":"","refusal":null}"#), chunk(#"{"content":"Hi"}"#),
                 chunk("{}", finish: #""stop""#),
-                #"{"id":"c1","created":7,"model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#
+                #"{"id":"c1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#
             ))
         #expect(
             decoded.events == [
@@ -265,7 +265,8 @@ struct StreamDecoderTests {
         let text = stream(chunk(#"{"content":"a"}"#), done: false)
         let groq = decode(
             text
-                + "event: error\ndata: {\"error\":{\"message\":\"m\",\"code\":\"tool_use_failed\",\"status_code\":400}}\n\n"
+                + "event: error\n"
+                + stream(#"{"error":{"message":"m","code":"tool_use_failed","status_code":400}}"#, done: false)
         )
         #expect(groq.failure?.kind == .upstreamRejected && groq.failure?.code == "tool_use_failed")
         #expect(decode(text + "event: error\ndata: oops\n\n").failure?.message == "oops")

@@ -23,7 +23,8 @@ struct StreamEncoderTests {
             + #""system_fingerprint":null,"choices":["#
         #expect(
             text == head
-                + #"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}"#
+                + #"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"#
+                + #""finish_reason":null}],"usage":null}"#
                 + "\n\n" + head
                 + #"{"index":0,"delta":{"content":"Hi\n"},"logprobs":null,"finish_reason":null}],"usage":null}"#
                 + "\n\n"

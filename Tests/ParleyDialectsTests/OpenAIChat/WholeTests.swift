@@ -78,11 +78,13 @@ struct WholeTests {
         var quirks = Quirks()
         quirks.reasoningOutsideOutput = true
         let xai = try usage(
-            #"{"prompt_tokens":12,"completion_tokens":1,"total_tokens":303,"completion_tokens_details":{"reasoning_tokens":290}}"#,
+            #"{"prompt_tokens":12,"completion_tokens":1,"total_tokens":303,"#
+                + #""completion_tokens_details":{"reasoning_tokens":290}}"#,
             quirks)
         #expect(xai.output == 291 && xai.statedTotal == nil && xai.total == 303)
         let inside = try usage(
-            #"{"prompt_tokens":12,"completion_tokens":291,"total_tokens":303,"completion_tokens_details":{"reasoning_tokens":290}}"#,
+            #"{"prompt_tokens":12,"completion_tokens":291,"total_tokens":303,"#
+                + #""completion_tokens_details":{"reasoning_tokens":290}}"#,
             quirks)
         #expect(inside.output == 291)
         let hidden = try usage(#"{"prompt_tokens":35,"completion_tokens":12,"total_tokens":109}"#, quirks)
