@@ -5,6 +5,9 @@ public import NIOCore
 
 /// The way to upstreams on one event loop: pools, TLS, proxies and framing are behind it.
 public protocol Connector: Sendable {
+    /// Runs tasks on the connector's event loop: whoever uses a connector must run there.
+    var executor: any TaskExecutor { get }
+
     /// Sends a request and waits for the head of the answer.
     ///
     /// Cancelling the task closes the connection, in every phase: queued, connecting, waiting.

@@ -10,14 +10,14 @@ import ParleyCore
 /// A client connection, the logic of its requests and its upstream connections live on one shard, so that nothing on
 /// the way of a request changes threads or takes a lock.
 ///
-/// `@unchecked Sendable`: all of it is used only on `loop`, where its tasks run too (`executor`); what other threads may
+/// `@unchecked Sendable`: all of it is used only on `loop`, where its tasks run too (`loopExecutor`); what other threads may
 /// call (`run`, `adopt`) hops there.
 final class Shard: @unchecked Sendable {
     /// How often deadlines are looked at.
     static let sweepInterval = TimeAmount.milliseconds(250)
 
     let loop: any EventLoop
-    let executor: LoopExecutor
+    let loopExecutor: LoopExecutor
     let gateway: GatewayState
     let contexts: TLSContexts
     let limits: EndpointLimits
@@ -37,7 +37,7 @@ final class Shard: @unchecked Sendable {
         limits: EndpointLimits, accessLog: AccessLog?
     ) {
         self.loop = loop
-        self.executor = LoopExecutor(loop)
+        self.loopExecutor = LoopExecutor(loop)
         self.snapshot = snapshot
         self.gateway = gateway
         self.contexts = contexts
@@ -87,7 +87,7 @@ final class Shard: @unchecked Sendable {
     /// Runs a task on this shard's loop.
     @discardableResult
     func run<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Task<Result, Never> {
-        Task(executorPreference: executor, operation: body)
+        Task(executorPreference: loopExecutor, operation: body)
     }
 
     private func sweep() {
@@ -109,6 +109,8 @@ final class Shard: @unchecked Sendable {
 }
 
 extension Shard: Connector {
+    var executor: any TaskExecutor { loopExecutor }
+
     func open(_ request: UpstreamRequest) async throws(ParleyError) -> any UpstreamAnswer {
         var isSecondTry = false
         while true {

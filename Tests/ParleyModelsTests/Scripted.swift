@@ -43,6 +43,7 @@ final class ScriptedModel: Model {
 
 /// A connector that only sleeps, in no time, and remembers for how long.
 final class SleepyConnector: Connector {
+    var executor: any TaskExecutor { globalConcurrentExecutor }
     private let times = Mutex<[TimeAmount]>([])
     private let onSleep: @Sendable () -> Void
 

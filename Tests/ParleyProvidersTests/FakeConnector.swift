@@ -9,6 +9,7 @@ import Synchronization
 
 /// A way to upstreams that are only scripts: what they answer is given, what they were asked is kept.
 final class FakeConnector: Connector {
+    var executor: any TaskExecutor { globalConcurrentExecutor }
     /// One answer: a status, headers and what the reads of its body give.
     struct Script: Sendable {
         var status = 200

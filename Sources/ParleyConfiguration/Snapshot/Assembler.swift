@@ -22,9 +22,10 @@ public struct Assembler: Sendable {
     public func assemble(_ settings: Settings, loaded: Int) -> (snapshot: Snapshot?, diagnostics: [Diagnostic]) {
         var diagnostics: [Diagnostic] = []
         var providers: [any ModelSource] = []
+        let timeouts = ParleyCore.TimeoutOverrides(settings.defaults.timeout)
         for provider in settings.providers {
             do {
-                providers.append(try Registry.make(ProviderSetup(provider)))
+                providers.append(try Registry.make(ProviderSetup(provider).filled(with: timeouts)))
             } catch {
                 let path = "providers.\(provider.name)" + (error.setting.map { ".\($0)" } ?? "")
                 diagnostics.append(
@@ -32,7 +33,7 @@ public struct Assembler: Sendable {
             }
         }
         for setup in found where !providers.contains(where: { $0.name == setup.name }) {
-            if let provider = try? Registry.make(setup) { providers.append(provider) }
+            if let provider = try? Registry.make(setup.filled(with: timeouts)) { providers.append(provider) }
         }
         var hint: String?
         let isDemoOnly = providers.allSatisfy { $0.listedModels == ["demo"] }
@@ -55,7 +56,7 @@ public struct Assembler: Sendable {
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers,
             lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
-            timeouts: ParleyCore.TimeoutOverrides(settings.defaults.timeout), hint: hint, loaded: loaded)
+            timeouts: timeouts, hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
     }
 

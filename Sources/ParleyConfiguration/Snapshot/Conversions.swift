@@ -80,6 +80,13 @@ extension ProviderSetup {
         options = ProviderOptions(settings.options.object)
     }
 
+    /// The same provider, with the configuration's default time limits where it sets none.
+    func filled(with defaults: ParleyCore.TimeoutOverrides) -> ProviderSetup {
+        var setup = self
+        setup.timeouts = timeouts.filled(from: defaults)
+        return setup
+    }
+
     private static func url(_ proxy: ProviderSettings.Proxy) -> String {
         let host = proxy.host.contains(":") ? "[\(proxy.host)]" : proxy.host
         let user = proxy.user.map { name in

@@ -84,7 +84,7 @@ public final class ModelLists: Sendable {
             if let running = state.running { return running }
             if let refreshed = state.refreshed, refreshed + Self.patience > .now() { return nil }
             guard !providers.allSatisfy({ $0.listedModels != nil }) else { return nil }
-            let task = Task { await self.fetch(through: connector) }
+            let task = Task(executorPreference: connector.executor) { await self.fetch(through: connector) }
             state.running = task
             return task
         }

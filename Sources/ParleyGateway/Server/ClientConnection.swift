@@ -181,12 +181,13 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError || error is NIOHTTPDecoderError, lingerUntil == nil else {
+        guard error is HTTPParserError || error is NIOHTTPDecoderError else {
             // The connection broke, or TLS could not be agreed on: there is nobody to tell.
             close()
             return
         }
-        guard !hasFailedParsing else { return }
+        // What follows in the same bytes, or while the connection lingers, has been answered already.
+        guard !hasFailedParsing, lingerUntil == nil else { return }
         hasFailedParsing = true
         let failure: ParleyError
         if case .headerOverflow? = error as? HTTPParserError {

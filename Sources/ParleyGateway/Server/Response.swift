@@ -135,10 +135,13 @@ extension ClientConnection {
 
     private static func patchSize(of out: inout ByteBuffer, _ count: Int) {
         var rest = UInt32(truncatingIfNeeded: count)
-        for offset in stride(from: 7, through: 0, by: -1) {
-            let digit = UInt8(truncatingIfNeeded: rest & 15)
-            out.setInteger(digit < 10 ? digit + 0x30 : digit + 0x57, at: out.readerIndex + offset)
-            rest >>= 4
+        out.withUnsafeMutableReadableBytes { bytes in
+            guard bytes.count >= 8 else { return }
+            for offset in stride(from: 7, through: 0, by: -1) {
+                let digit = UInt8(truncatingIfNeeded: rest & 15)
+                bytes[offset] = digit < 10 ? digit + 0x30 : digit + 0x57
+                rest >>= 4
+            }
         }
     }
 }

@@ -5,44 +5,21 @@ import CParleyBytes
 import NIOCore
 import ParleyCore
 
+/// A response that breaks HTTP's rules; the text says which, and never quotes the response.
+struct FramingError: Error, Equatable {
+    var reason: String
+}
+
 /// What one read of an upstream connection brought.
 struct Arrival {
-    /// The head, in the read that completed it.
+    /// The status, in the read that completed the head.
     var status: Int?
     /// The header lines that belong to `status`.
     var headers = HeaderBlock()
     /// All body bytes of the read, without their framing.
-    private(set) var body: ByteBuffer?
-    /// Whether `body` is a buffer of its own, not a slice of what was read.
-    private var isJoined = false
+    var body: ByteBuffer?
     /// Whether the body is complete.
     var isComplete = false
-
-    /// Adds body bytes: the first piece by reference, later ones into a buffer big enough for `expecting` more.
-    mutating func append(_ piece: ByteBuffer, expecting more: Int) {
-        guard piece.readableBytes > 0 else { return }
-        guard body != nil else {
-            body = piece
-            return
-        }
-        if !isJoined { join(reserving: piece.readableBytes + more) }
-        // Not through a binding: a second reference would have every write copy the whole.
-        body?.writeImmutableBuffer(piece)
-    }
-
-    private mutating func join(reserving more: Int) {
-        guard let first = body else { return }
-        var joined = ByteBuffer()
-        joined.reserveCapacity(first.readableBytes + more)
-        joined.writeImmutableBuffer(first)
-        body = joined
-        isJoined = true
-    }
-}
-
-/// A response that breaks HTTP's rules; the text says which, and never quotes the response.
-struct FramingError: Error, Equatable {
-    var reason: String
 }
 
 /// HTTP/1.1 response framing for upstreams: bytes in, heads and merged body bytes out.
@@ -50,31 +27,28 @@ struct FramingError: Error, Equatable {
 /// A response is read as RFC 9112 section 6.3 says: no body for 1xx, 204 and 304, then chunked, then content-length,
 /// else until the connection closes. Interim responses are skipped. All chunk payloads of one read become one buffer.
 struct ResponseFraming {
-    private enum State: Equatable {
+    private enum State {
         case head
         case length(Int)
-        case chunkSize
-        case chunkData(Int)
-        case chunkEnd
-        case trailers
+        case chunked(ChunkReader)
         case untilClose
         /// Complete; whatever follows belongs to nobody.
         case done
     }
 
     private static let headLimit = 64 << 10
-    private static let lineLimit = 4 << 10
 
     private var state = State.head
-    /// Bytes of an incomplete head or line.
+    /// The beginning of a head that is not complete.
     private var held: ByteBuffer?
     /// Whether the connection may carry another request afterwards.
     private(set) var isReusable = true
 
-    /// True once the head was read.
-    var hasHead: Bool { state != .head }
     /// True when the body is complete.
-    var isDone: Bool { state == .done }
+    var isDone: Bool {
+        if case .done = state { return true }
+        return false
+    }
 
     /// Prepares for the next response on the connection.
     mutating func reset() {
@@ -88,120 +62,70 @@ struct ResponseFraming {
     /// - Throws: `FramingError` for what is not HTTP; the connection cannot be used any further.
     mutating func read(_ bytes: ByteBuffer, into arrival: inout Arrival) throws(FramingError) {
         var input = bytes
+        while case .head = state, input.readableBytes > 0 {
+            guard try readHead(&input, into: &arrival) else { return }
+        }
+        switch state {
+        case .head: return
+        case .length(let left):
+            let count = min(left, input.readableBytes)
+            if count > 0 { arrival.body = input.readSlice(length: count) }
+            state = count == left ? .done : .length(left - count)
+        case .chunked(var reader):
+            state = .done
+            let used = try reader.read(input, into: &arrival)
+            input.moveReaderIndex(forwardBy: used)
+            if !reader.isDone { state = .chunked(reader) }
+        case .untilClose:
+            if input.readableBytes > 0 { arrival.body = input }
+            return
+        case .done: break
+        }
+        guard isDone else { return }
+        // Bytes nobody asked for: such a connection is not trusted with another request.
+        if input.readableBytes > 0 { isReusable = false }
+        arrival.isComplete = true
+    }
+
+    /// The peer closed the connection.
+    ///
+    /// - Returns: whether the response is complete.
+    mutating func close() -> Bool {
+        isReusable = false
+        if case .untilClose = state { state = .done }
+        return isDone
+    }
+
+    /// Reads a head, which may be an interim one.
+    ///
+    /// - Returns: false when it is not complete.
+    private mutating func readHead(_ input: inout ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Bool {
         if var joined = held {
             held = nil
             joined.writeBuffer(&input)
             input = joined
         }
-        while input.readableBytes > 0 {
-            let before = input.readableBytes
-            try step(&input, into: &arrival)
-            if input.readableBytes == before { break }
-        }
-        if state == .done {
-            // Bytes nobody asked for: such a connection is not trusted with another request.
-            if input.readableBytes > 0 { isReusable = false }
-        } else if input.readableBytes > 0 {
-            held = input
-        }
-        arrival.isComplete = state == .done
-    }
-
-    /// The peer closed the connection.
-    ///
-    /// - Returns: whether the response was thereby completed.
-    mutating func close() -> Bool {
-        isReusable = false
-        guard state == .untilClose else { return state == .done }
-        state = .done
-        return true
-    }
-
-    private mutating func step(_ input: inout ByteBuffer, into arrival: inout Arrival) throws(FramingError) {
-        switch state {
-        case .head: try readHead(&input, into: &arrival)
-        case .length(let left): take(left, &input, into: &arrival) { $0 == 0 ? .done : .length($0) }
-        case .chunkSize: try readChunkSize(&input)
-        case .chunkData(let left): take(left, &input, into: &arrival) { $0 == 0 ? .chunkEnd : .chunkData($0) }
-        case .chunkEnd:
-            guard let line = try Self.line(&input) else { return }
-            guard line.isEmpty else { throw FramingError(reason: "a chunk is longer than it says") }
-            state = .chunkSize
-        case .trailers:
-            guard let line = try Self.line(&input) else { return }
-            if line.isEmpty { state = .done }
-        case .untilClose: take(input.readableBytes, &input, into: &arrival) { _ in .untilClose }
-        case .done: return
-        }
-    }
-
-    /// Moves up to `left` body bytes to the arrival; the first piece of a read is taken by reference.
-    private mutating func take(
-        _ left: Int, _ input: inout ByteBuffer, into arrival: inout Arrival, next: (Int) -> State
-    ) {
-        let count = min(left, input.readableBytes)
-        guard let piece = input.readSlice(length: count) else { return }
-        arrival.append(piece, expecting: input.readableBytes)
-        state = next(left - count)
-    }
-
-    private mutating func readChunkSize(_ input: inout ByteBuffer) throws(FramingError) {
-        guard let line = try Self.line(&input) else { return }
-        var size = 0
-        var digits = 0
-        for byte in line {
-            let digit: Int
-            switch byte {
-            case 0x30...0x39: digit = Int(byte) - 0x30
-            case 0x41...0x46: digit = Int(byte) - 0x37
-            case 0x61...0x66: digit = Int(byte) - 0x57
-            case 0x3B, 0x20, 0x09: digit = -1
-            default: throw FramingError(reason: "a chunk size is not a number")
-            }
-            if digit < 0 { break }
-            digits += 1
-            guard digits <= 15 else { throw FramingError(reason: "a chunk size is out of range") }
-            size = size << 4 | digit
-        }
-        guard digits > 0 else { throw FramingError(reason: "a chunk size is missing") }
-        state = size == 0 ? .trailers : .chunkData(size)
-    }
-
-    /// The next line without its end, or nil when it is not complete.
-    private static func line(_ input: inout ByteBuffer) throws(FramingError) -> ByteBufferView? {
-        let view = input.readableBytesView
-        let end = view.withUnsafeBytes { $0.prefix(lineLimit).firstIndex(of: 0x0A) }
-        guard let end else {
-            if view.count > lineLimit { throw FramingError(reason: "a line of the chunked framing is too long") }
-            return nil
-        }
-        var line = view[view.startIndex..<view.startIndex + end]
-        if line.last == 0x0D { line = line.dropLast() }
-        input.moveReaderIndex(forwardBy: end + 1)
-        return line
-    }
-
-    private mutating func readHead(_ input: inout ByteBuffer, into arrival: inout Arrival) throws(FramingError) {
-        guard let end = Self.headEnd(input) else {
+        guard let end = Self.headEnd(input), let head = input.readSlice(length: end) else {
             if input.readableBytes > Self.headLimit { throw FramingError(reason: "the head is too long") }
-            return
+            held = input
+            return false
         }
-        guard let head = input.readSlice(length: end) else { return }
         let parsed = try ResponseHead(head)
-        if (100...199).contains(parsed.status), parsed.status != 101 { return }
+        if (100...199).contains(parsed.status), parsed.status != 101 { return true }
         arrival.status = parsed.status
         arrival.headers = parsed.headers
         isReusable = parsed.isReusable
         if parsed.status == 204 || parsed.status == 304 {
             state = .done
         } else if parsed.isChunked {
-            state = .chunkSize
+            state = .chunked(ChunkReader())
         } else if let length = parsed.contentLength {
             state = length == 0 ? .done : .length(length)
         } else {
             isReusable = false
             state = .untilClose
         }
+        return true
     }
 
     /// The length of the head with its empty line, or nil when it is not complete.
@@ -213,5 +137,121 @@ struct ResponseFraming {
             if loose >= 0 { return loose + 2 }
             return strict >= 0 ? strict + 4 : nil
         }
+    }
+}
+
+/// The chunked transfer coding (RFC 9112 section 7.1), byte by byte between payloads, so that a read may end anywhere.
+struct ChunkReader {
+    private enum State {
+        case size(value: Int, digits: Int)
+        /// In a chunk extension or the white space before it.
+        case restOfSizeLine(value: Int)
+        case payload(Int)
+        /// Between a payload and the next size: CR LF, or LF.
+        case payloadEnd
+        /// In the trailer section, with the bytes of the line so far.
+        case trailers(line: Int)
+        case done
+    }
+
+    /// The most bytes that one framing line may have.
+    private static let lineLimit = 4 << 10
+
+    private var state = State.size(value: 0, digits: 0)
+    private var lineLength = 0
+
+    /// Whether the last chunk and the trailer section were read.
+    var isDone: Bool {
+        if case .done = state { return true }
+        return false
+    }
+
+    /// Reads on.
+    ///
+    /// - Returns: how many bytes belong to this body.
+    mutating func read(_ input: ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Int {
+        var failure: FramingError?
+        var only: Range<Int>?
+        var joined: ByteBuffer?
+        let used = input.withUnsafeReadableBytes { bytes in
+            var index = 0
+            while index < bytes.count, !isDone {
+                if case .payload(let left) = state {
+                    let count = min(left, bytes.count - index)
+                    let piece = index..<index + count
+                    if joined == nil, let first = only {
+                        var buffer = ByteBuffer()
+                        buffer.reserveCapacity(first.count + bytes.count - index)
+                        buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[first]))
+                        joined = buffer
+                    }
+                    if joined == nil {
+                        only = piece
+                    } else {
+                        joined?.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[piece]))
+                    }
+                    index += count
+                    state = count == left ? .payloadEnd : .payload(left - count)
+                } else {
+                    failure = step(bytes[index])
+                    if failure != nil { break }
+                    index += 1
+                }
+            }
+            return index
+        }
+        if let failure { throw failure }
+        if let joined {
+            arrival.body = joined
+        } else if let only {
+            // A single payload is taken by reference.
+            arrival.body = input.getSlice(at: input.readerIndex + only.lowerBound, length: only.count)
+        }
+        return used
+    }
+
+    /// Takes one byte of the framing.
+    private mutating func step(_ byte: UInt8) -> FramingError? {
+        lineLength = byte == 0x0A ? 0 : lineLength + 1
+        guard lineLength <= Self.lineLimit else {
+            return FramingError(reason: "a line of the chunked framing is too long")
+        }
+        switch state {
+        case .size(let value, let digits): return stepSize(byte, value, digits)
+        case .restOfSizeLine(let value):
+            if byte == 0x0A { state = value == 0 ? .trailers(line: 0) : .payload(value) }
+        case .payloadEnd:
+            if byte == 0x0A {
+                state = .size(value: 0, digits: 0)
+            } else if byte != 0x0D || lineLength > 1 {
+                return FramingError(reason: "a chunk is longer than it says")
+            }
+        case .trailers(let line):
+            if byte == 0x0A {
+                state = line == 0 ? .done : .trailers(line: 0)
+            } else if byte != 0x0D {
+                state = .trailers(line: line + 1)
+            }
+        case .payload, .done: break
+        }
+        return nil
+    }
+
+    private mutating func stepSize(_ byte: UInt8, _ value: Int, _ digits: Int) -> FramingError? {
+        let digit: Int
+        switch byte {
+        case 0x30...0x39: digit = Int(byte) - 0x30
+        case 0x41...0x46: digit = Int(byte) - 0x37
+        case 0x61...0x66: digit = Int(byte) - 0x57
+        case 0x3B, 0x20, 0x09, 0x0D, 0x0A:
+            guard digits > 0 else { return FramingError(reason: "a chunk size is missing") }
+            state = .restOfSizeLine(value: value)
+            if byte == 0x0A { state = value == 0 ? .trailers(line: 0) : .payload(value) }
+            return nil
+        default: return FramingError(reason: "a chunk size is not a number")
+        }
+        guard digits < 15 else { return FramingError(reason: "a chunk size is out of range") }
+        state = .size(value: value << 4 | digit, digits: digits + 1)
+        return nil
     }
 }

@@ -47,6 +47,8 @@ extension Catalogue {
         },
         Vendor("together", "Together", "https://api.together.xyz/v1", ["TOGETHER_API_KEY"]) {
             $0.evidence = .recorded
+            // Its finish reason `eos` is none of OpenAI's.
+            $0.quirks.rewritesAnswers = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
@@ -74,6 +76,8 @@ extension Catalogue {
         },
         Vendor("perplexity", "Perplexity", "https://api.perplexity.ai", ["PERPLEXITY_API_KEY"]) {
             $0.evidence = .recorded
+            // Its last chunk is of another `object`, and every chunk repeats the message so far.
+            $0.quirks.rewritesAnswers = true
             $0.modelsPath = nil
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
