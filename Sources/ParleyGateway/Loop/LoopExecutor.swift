@@ -10,7 +10,7 @@ import NIOCore
 /// re-entered.
 ///
 /// `@unchecked Sendable`: the queue is touched only on the loop; `enqueue`, the one entry for other threads, hops there.
-final class LoopExecutor: TaskExecutor, SerialExecutor, @unchecked Sendable {
+final class LoopExecutor: TaskExecutor, @unchecked Sendable {
     /// Jobs run before I/O gets its turn again, so that two tasks that wake each other cannot starve it.
     private static let budget = 512
 
@@ -31,10 +31,6 @@ final class LoopExecutor: TaskExecutor, SerialExecutor, @unchecked Sendable {
         }
     }
 
-    func checkIsolated() {
-        loop.preconditionInEventLoop()
-    }
-
     private func append(_ job: UnownedJob) {
         queue.append(job)
         guard !isPlanned else { return }
@@ -45,8 +41,7 @@ final class LoopExecutor: TaskExecutor, SerialExecutor, @unchecked Sendable {
     private func drain() {
         var left = Self.budget
         while left > 0, let job = queue.popFirst() {
-            job.runSynchronously(
-                isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            job.runSynchronously(on: asUnownedTaskExecutor())
             left -= 1
         }
         isPlanned = !queue.isEmpty

@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import NIOCore
+import ParleyTestKit
 import Testing
 
 @testable import ParleyGateway
@@ -128,7 +129,7 @@ struct ResponseFramingTests {
 
     @Test("Random bytes after any beginning never crash the framing", arguments: 0..<200)
     func survivesGarbage(seed: Int) {
-        var random = SeededGenerator(UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         let beginnings = ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Self.chunked]
         var bytes = Array(beginnings[seed % beginnings.count].utf8)
         let alphabet = Array("\r\n0123456789abcdefHTP/1. :;x".utf8)
