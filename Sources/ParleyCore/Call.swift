@@ -35,7 +35,10 @@ public struct Call: Sendable {
     /// The request as the client sent it, in the client's dialect.
     public var body: ByteBuffer
     /// The request in the neutral form, where a composition changed it; then `body` is not used.
-    public var request: ChatRequest?
+    public var request: ChatRequest? {
+        get { changed?.request }
+        set { changed = newValue.map { Changed($0) } }
+    }
     /// Fields to set in the request, weakest first; an override later in the list wins.
     public var overrides: [FieldOverride] = []
     /// Client headers that upstreams may see, by allow-list.
@@ -48,6 +51,17 @@ public struct Call: Sendable {
     public var connector: any Connector
     /// What happened so far, for the log record.
     public var trace: CallTrace
+
+    /// In a box, since it is large and most calls have none.
+    private final class Changed: Sendable {
+        let request: ChatRequest
+
+        init(_ request: ChatRequest) {
+            self.request = request
+        }
+    }
+
+    private var changed: Changed?
 
     /// A call as it came in.
     public init(

@@ -42,35 +42,97 @@ public struct ParleyError: Error, Sendable, Equatable {
         case internalError
     }
 
-    /// The class of failure.
-    public var kind: Kind
-    /// One or two sentences: what was wrong, where, and what to do.
-    public var message: String
-    /// The machine-readable code of the client's dialect, e.g. `model_not_found`; nil takes the kind's own.
-    public var code: String?
-    /// The request field at fault, e.g. `messages[0].role`.
-    public var parameter: String?
-    /// The HTTP status to answer with; nil takes the kind's own.
-    public var status: Int?
-    /// The error type as the upstream worded it, where it was already in the client's dialect.
-    public var type: String?
-    /// Seconds after which another try makes sense, from `retry-after`.
-    public var retryAfter: Double?
-    /// The upstream's own error body in the client's dialect, to be passed on byte for byte.
-    public var relayed: RelayedFailure?
+    /// Kept apart, so that an error is one word wide: typed throws reserve room for it in every frame of an async call.
+    private struct Fields: Sendable, Equatable {
+        var kind: Kind
+        var message: String
+        var code: String?
+        var parameter: String?
+        var status: Int?
+        var type: String?
+        var retryAfter: Double?
+        var relayed: RelayedFailure?
+    }
+
+    private final class Box: Sendable {
+        let fields: Fields
+
+        init(_ fields: Fields) {
+            self.fields = fields
+        }
+    }
+
+    private var box: Box
 
     /// Describes a failure; everything but the kind and the message has a default that follows from the kind.
+    @inline(never)
     public init(
         _ kind: Kind, _ message: String, code: String? = nil, parameter: String? = nil, status: Int? = nil,
         type: String? = nil, retryAfter: Double? = nil
     ) {
-        self.kind = kind
-        self.message = message
-        self.code = code
-        self.parameter = parameter
-        self.status = status
-        self.type = type
-        self.retryAfter = retryAfter
+        box = Box(
+            Fields(
+                kind: kind, message: message, code: code, parameter: parameter, status: status, type: type,
+                retryAfter: retryAfter))
+    }
+
+    private mutating func change(_ body: (inout Fields) -> Void) {
+        var fields = box.fields
+        body(&fields)
+        box = Box(fields)
+    }
+
+    /// Equal in every field.
+    public static func == (a: ParleyError, b: ParleyError) -> Bool {
+        a.box === b.box || a.box.fields == b.box.fields
+    }
+
+    /// The class of failure.
+    public var kind: Kind {
+        get { box.fields.kind }
+        set { change { $0.kind = newValue } }
+    }
+
+    /// One or two sentences: what was wrong, where, and what to do.
+    public var message: String {
+        get { box.fields.message }
+        set { change { $0.message = newValue } }
+    }
+
+    /// The machine-readable code of the client's dialect, e.g. `model_not_found`; nil takes the kind's own.
+    public var code: String? {
+        get { box.fields.code }
+        set { change { $0.code = newValue } }
+    }
+
+    /// The request field at fault, e.g. `messages[0].role`.
+    public var parameter: String? {
+        get { box.fields.parameter }
+        set { change { $0.parameter = newValue } }
+    }
+
+    /// The HTTP status to answer with; nil takes the kind's own.
+    public var status: Int? {
+        get { box.fields.status }
+        set { change { $0.status = newValue } }
+    }
+
+    /// The error type as the upstream worded it, where it was already in the client's dialect.
+    public var type: String? {
+        get { box.fields.type }
+        set { change { $0.type = newValue } }
+    }
+
+    /// Seconds after which another try makes sense, from `retry-after`.
+    public var retryAfter: Double? {
+        get { box.fields.retryAfter }
+        set { change { $0.retryAfter = newValue } }
+    }
+
+    /// The upstream's own error body in the client's dialect, to be passed on byte for byte.
+    public var relayed: RelayedFailure? {
+        get { box.fields.relayed }
+        set { change { $0.relayed = newValue } }
     }
 
     /// The HTTP status this failure is answered with.

@@ -12,7 +12,7 @@ public struct Reply {
         /// A stream of neutral events.
         case events(any EventSource)
         /// A whole neutral response.
-        case whole(ChatResponse)
+        indirect case whole(ChatResponse)
     }
 
     /// The answer.

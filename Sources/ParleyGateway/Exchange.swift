@@ -9,7 +9,7 @@ import ParleyCore
 import ParleyDialects
 
 /// One request from its head to its log line. Start reading here: `run` and `chat` are the whole way of a request.
-struct Exchange {
+final class Exchange {
     let shard: Shard
     let client: ClientConnection
     let request: Request
@@ -21,6 +21,15 @@ struct Exchange {
     var dialect: any Dialect = OpenAIChat()
     var record: AccessRecord
     let trace = CallTrace()
+    private var answer: Answer?
+
+    /// What was found for the client, at the commit point.
+    private struct Answer {
+        var body: any AnswerBody
+        var head: AnswerHead
+        var isStream: Bool
+        var deadline: NIODeadline
+    }
 
     init(shard: Shard, client: ClientConnection, request: Request) {
         self.shard = shard
@@ -35,12 +44,14 @@ struct Exchange {
     }
 
     /// Answers the request, whatever it is, and settles it exactly once.
-    mutating func run() async {
+    func run() async {
         shard.gateway.began()
         client.response.keepsAlive = request.head.isKeepAlive && !shard.gateway.isDraining
         client.response.isHTTP10 = request.head.version.minor == 0
         do {
+            // In two steps, so that what it took to find an answer is gone while the answer is relayed, maybe for long.
             try await perform()
+            try await relay()
         } catch {
             fail(error)
         }
@@ -48,7 +59,7 @@ struct Exchange {
         shard.gateway.ended()
     }
 
-    private mutating func perform() async throws(ParleyError) {
+    private func perform() async throws(ParleyError) {
         if let failure = request.failure { throw failure }
         let target = request.head.uri
         guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
@@ -83,7 +94,7 @@ struct Exchange {
     }
 
     /// A chat completion, start to end.
-    private mutating func chat(_ key: KeyRecord) async throws(ParleyError) {
+    private func chat(_ key: KeyRecord) async throws(ParleyError) {
         // 3. Head: find out what is asked for, without building a tree.
         try await client.awaitBody(of: request)
         let intake = try ChatIntake(request.takeBody())
@@ -105,22 +116,25 @@ struct Exchange {
         // 6. Answer: returns at the first meaningful event.
         let reply = try await model.answer(call(intake, asked, key, deadline))
         record.firstEvent = elapsed()
-        // 7. Relay.
-        let body = self.body(of: reply, intake, asked)
         describe(reply, asked, in: &head)
-        if intake.stream {
-            client.response.streamHead = head
-            try await relay(body, head, by: deadline)
+        if intake.stream { client.response.streamHead = head }
+        answer = Answer(
+            body: body(of: reply, intake, asked), head: head, isStream: intake.stream, deadline: deadline)
+    }
+
+    /// 7. Relay: passes on what was found.
+    private func relay() async throws(ParleyError) {
+        guard let answer else { return }
+        defer { observe(answer.body.observed) }
+        if answer.isStream {
+            try await relayStream(answer.body, by: answer.deadline)
         } else {
-            try await relayWhole(body, head, by: deadline)
+            try await relayWhole(answer.body, answer.head, by: answer.deadline)
         }
     }
 
     /// The one relay loop: everything the upstream has ready goes out in one write, then the client must have room.
-    private mutating func relay(
-        _ body: any AnswerBody, _ head: AnswerHead, by deadline: NIODeadline
-    ) async throws(ParleyError) {
-        defer { observe(body.observed) }
+    private func relayStream(_ body: any AnswerBody, by deadline: NIODeadline) async throws(ParleyError) {
         var isOpen = true
         while isOpen {
             var piece = client.makePiece()
@@ -130,29 +144,34 @@ struct Exchange {
                 let error = client.abortion ?? error
                 guard error.kind != .cancelled else { throw error }
                 dialect.encodeStreamFailure(error, into: &piece.bytes)
-                client.response.streamHead = nil
-                client.send(piece, head: head, isLast: true)
+                finish(with: piece)
                 note(error)
                 return
             }
-            if !isOpen { client.response.streamHead = nil }
-            client.send(piece, head: head, isLast: !isOpen)
-            if isOpen {
-                do {
-                    try await client.awaitWritable(by: deadline)
-                } catch {
-                    body.cancel()
-                    throw error
-                }
+            guard isOpen else { return finish(with: piece) }
+            client.send(piece, head: streamHead, isLast: false)
+            guard !client.isWritable else { continue }
+            do {
+                try await client.awaitWritable(by: deadline)
+            } catch {
+                body.cancel()
+                throw error
             }
         }
     }
 
+    private var streamHead: AnswerHead { answer?.head ?? AnswerHead() }
+
+    /// Sends the last piece of a stream; no comment may follow it.
+    private func finish(with piece: OutgoingPiece) {
+        client.response.streamHead = nil
+        client.send(piece, head: streamHead, isLast: true)
+    }
+
     /// A whole answer leaves in one piece; only one too large to be held is passed on as it comes.
-    private mutating func relayWhole(
+    private func relayWhole(
         _ body: any AnswerBody, _ head: AnswerHead, by deadline: NIODeadline
     ) async throws(ParleyError) {
-        defer { observe(body.observed) }
         var head = head
         head.contentType = body.contentType
         var first = ByteBuffer()
@@ -173,7 +192,7 @@ struct Exchange {
     }
 
     /// Tells the client what went wrong, in whichever way is still possible.
-    private mutating func fail(_ cause: ParleyError) {
+    private func fail(_ cause: ParleyError) {
         let error = client.abortion ?? cause
         note(error)
         guard error.kind != .cancelled, !client.isClosed else {
@@ -214,7 +233,7 @@ struct Exchange {
     }
 
     /// 8. Settle: exactly once, on success, failure, cancel or disconnect.
-    private mutating func settle() {
+    private func settle() {
         record.status = client.response.status
         record.upstream = trace.upstream
         record.attempts = trace.attemptCount
@@ -225,12 +244,12 @@ struct Exchange {
         shard.accessLog?.append(record)
     }
 
-    private mutating func note(_ error: ParleyError) {
+    private func note(_ error: ParleyError) {
         record.error = error.kind.rawValue
         record.outcome = error.kind == .cancelled ? .cancelled : .failed
     }
 
-    private mutating func observe(_ seen: Observation) {
+    private func observe(_ seen: Observation) {
         record.finish = seen.finish
         record.inputTokens = seen.usage.input
         record.outputTokens = seen.usage.output

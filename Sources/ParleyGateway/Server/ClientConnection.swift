@@ -73,6 +73,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         if isClosed { throw ParleyError(.cancelled, "The client left.") }
     }
 
+    /// Whether the client takes more at the moment, and nothing is in the way of sending it.
+    var isWritable: Bool { !isClosed && abortion == nil && context?.channel.isWritable == true }
+
     /// Waits until the client takes more, so that nothing piles up for one that reads slowly.
     ///
     /// - Throws: `cancelled` when the client left or did not read anything until `deadline`.
@@ -245,7 +248,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         while let request = await nextRequest() {
             response = Response()
             response.isIdle = false
-            var exchange = Exchange(shard: shard, client: self, request: request)
+            let exchange = Exchange(shard: shard, client: self, request: request)
             await exchange.run()
             response.isIdle = true
             lastActivity = .now()

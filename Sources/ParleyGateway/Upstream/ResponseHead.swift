@@ -36,9 +36,8 @@ struct ResponseHead {
             }
         }
         if let failure { throw failure }
-        var lines = head
-        lines.moveReaderIndex(forwardBy: linesStart)
-        headers = HeaderBlock(lines)
+        // A copy, since a slice would keep the whole read alive for as long as the answer takes.
+        headers = HeaderBlock(ByteBuffer(bytes: head.readableBytesView.dropFirst(linesStart)))
     }
 
     private mutating func readStatus(_ line: UnsafeRawBufferPointer) -> FramingError? {
