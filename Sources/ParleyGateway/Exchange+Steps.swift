@@ -12,21 +12,11 @@ import ParleyProviders
 
 /// The steps of an exchange, one function each.
 extension Exchange {
-    /// Headers of clients that upstreams may see.
-    private static let passedHeaders = ["openai-beta", "anthropic-beta"]
-
     /// Finds the key that the request carries.
     ///
     /// - Throws: `unauthenticated`; the same answer whether a key is unknown or malformed.
     func identify() throws(ParleyError) -> KeyRecord {
-        let headers = request.head.headers
-        let presented: Substring
-        if let authorization = headers.first(name: "authorization") {
-            let isBearer = authorization.utf8.count > 7 && authorization.prefix(7).lowercased() == "bearer "
-            presented = isBearer ? authorization.dropFirst(7) : authorization[...]
-        } else if let key = headers.first(name: "x-api-key") ?? headers.first(name: "x-goog-api-key") {
-            presented = key[...]
-        } else {
+        guard let presented = request.head.credential else {
             throw ParleyError(
                 .unauthenticated,
                 "You did not provide a key. Send it as \"Authorization: Bearer KEY\"; parley prints one at its start.",
@@ -82,12 +72,7 @@ extension Exchange {
             id: id, dialect: dialect.id, operation: .chat, model: name, stream: intake.stream,
             includeUsage: intake.includeUsage, body: intake.body, deadline: deadline, connector: shard, trace: trace)
         call.overrides = key.overrides
-        call.timeouts = TimeoutOverrides()
-        for name in Self.passedHeaders {
-            for value in request.head.headers[name] where AnswerHead.isSafe(value) {
-                call.headers.append(HeaderField(name, value))
-            }
-        }
+        call.headers = request.head.passed
         return call
     }
 
@@ -105,7 +90,7 @@ extension Exchange {
     }
 
     /// Says in headers who answered, and passes on the upstream's limits.
-    func describe(_ reply: Reply, _ name: String, in head: inout AnswerHead) {
+    func describe(_ reply: Reply, _ name: String, in head: AnswerHead) {
         head.headers.reserveCapacity(head.headers.count + reply.headers.count + 4)
         head.headers += reply.headers
         head.headers.append(HeaderField("x-parley-model", name))
@@ -122,7 +107,7 @@ extension Exchange {
     /// Headers that let a browser's page read the answer, where the configuration allows its origin.
     func crossOriginHeaders() -> [HeaderField] {
         let allowed = snapshot.server.crossOrigins
-        guard !allowed.isEmpty, let origin = request.head.headers.first(name: "origin") else { return [] }
+        guard !allowed.isEmpty, let origin = request.head.origin else { return [] }
         let isOpen = allowed.contains("*")
         guard isOpen || allowed.contains(origin) else { return [] }
         return [
@@ -136,12 +121,12 @@ extension Exchange {
 
     /// Answers `OPTIONS`, with the cross-origin headers where the origin is allowed.
     func answerPreflight(_ route: Route) {
-        var head = AnswerHead(status: 204, requestID: id)
+        let head = AnswerHead(status: 204, requestID: id)
         let methods = (route.methods + [.OPTIONS]).map(\.rawValue).joined(separator: ", ")
         head.headers = crossOriginHeaders()
         if !head.headers.isEmpty {
             head.headers.append(HeaderField("access-control-allow-methods", methods))
-            let asked = request.head.headers.first(name: "access-control-request-headers")
+            let asked = request.head.preflightHeaders
             head.headers.append(HeaderField("access-control-allow-headers", asked ?? "authorization, content-type"))
             head.headers.append(HeaderField("access-control-max-age", "86400"))
         }

@@ -36,21 +36,21 @@ final class Exchange {
         self.client = client
         self.request = request
         self.snapshot = shard.snapshot
-        let own = request.head.headers.first(name: "x-request-id")
-        self.id = own.flatMap { RequestIDs.isAcceptable($0) ? $0 : nil } ?? shard.ids.next()
+        self.id = request.head.requestID.flatMap { RequestIDs.isAcceptable($0) ? $0 : nil } ?? shard.ids.next()
         self.record = AccessRecord(
-            time: LogTimestamp.now(), id: id, method: request.head.method.rawValue, path: request.head.uri,
+            time: LogTimestamp.now(), id: id, method: request.head.method.rawValue, path: request.head.target,
             status: 0, outcome: .ok)
     }
 
     /// Answers the request, whatever it is, and settles it exactly once.
     func run() async {
         shard.gateway.began()
-        client.response.keepsAlive = request.head.isKeepAlive && !shard.gateway.isDraining
-        client.response.isHTTP10 = request.head.version.minor == 0
+        client.response.keepsAlive = request.head.keepsAlive && !shard.gateway.isDraining
+        client.response.isHTTP10 = request.head.isHTTP10
         do {
             // In two steps, so that what it took to find an answer is gone while the answer is relayed, maybe for long.
             try await perform()
+            if answer?.isStream == true { request.forgetHead() }
             try await relay()
         } catch {
             fail(error)
@@ -61,7 +61,7 @@ final class Exchange {
 
     private func perform() async throws(ParleyError) {
         if let failure = request.failure { throw failure }
-        let target = request.head.uri
+        let target = request.head.target
         guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
             throw ParleyError(
                 .notFound, "Unknown path: \(request.head.method.rawValue) \(Route.path(of: target).prefix(200)).",
@@ -106,7 +106,7 @@ final class Exchange {
         // 5. Admit: limits and budgets will be asked here.
         let total = snapshot.timeouts.total ?? .minutes(10)
         let deadline = NIODeadline.now() + total
-        var head = AnswerHead(requestID: id)
+        let head = AnswerHead(requestID: id)
         head.headers = crossOriginHeaders()
         if intake.stream {
             head.contentType = "text/event-stream; charset=utf-8"
@@ -116,7 +116,7 @@ final class Exchange {
         // 6. Answer: returns at the first meaningful event.
         let reply = try await model.answer(call(intake, asked, key, deadline))
         record.firstEvent = elapsed()
-        describe(reply, asked, in: &head)
+        describe(reply, asked, in: head)
         if intake.stream { client.response.streamHead = head }
         answer = Answer(
             body: body(of: reply, intake, asked), head: head, isStream: intake.stream, deadline: deadline)
@@ -160,7 +160,7 @@ final class Exchange {
         }
     }
 
-    private var streamHead: AnswerHead { answer?.head ?? AnswerHead() }
+    private var streamHead: AnswerHead { answer?.head ?? AnswerHead(requestID: id) }
 
     /// Sends the last piece of a stream; no comment may follow it.
     private func finish(with piece: OutgoingPiece) {
@@ -172,7 +172,6 @@ final class Exchange {
     private func relayWhole(
         _ body: any AnswerBody, _ head: AnswerHead, by deadline: NIODeadline
     ) async throws(ParleyError) {
-        var head = head
         head.contentType = body.contentType
         var first = ByteBuffer()
         guard try await body.next(into: &first, by: deadline) else {
@@ -217,12 +216,12 @@ final class Exchange {
             client.response.keepsAlive = false
             client.response.lingers = true
         }
-        var head = AnswerHead(status: error.httpStatus, requestID: id)
+        let head = AnswerHead(status: error.httpStatus, requestID: id)
         head.headers = crossOriginHeaders()
         if let seconds = error.retryAfter {
             head.headers.append(HeaderField("retry-after", String(Int(seconds.rounded(.up)))))
         }
-        if error.kind == .methodNotAllowed, let route = Route.find(request.head.uri, billing: true) {
+        if error.kind == .methodNotAllowed, let route = Route.find(request.head.target, billing: true) {
             head.headers.append(HeaderField("allow", route.methods.map(\.rawValue).joined(separator: ", ")))
         }
         if trace.attemptCount > 0 {

@@ -16,7 +16,9 @@ struct ProvidersDocumentTests {
         for _ in 0..<4 {
             folder = folder.deletingLastPathComponent()
             let page = folder.appending(path: "docs/providers.md")
-            if FileManager.default.fileExists(atPath: page.path) { return try String(contentsOf: page, encoding: .utf8) }
+            if FileManager.default.fileExists(atPath: page.path) {
+                return try String(contentsOf: page, encoding: .utf8)
+            }
         }
         throw CocoaError(.fileNoSuchFile)
     }
@@ -63,7 +65,8 @@ struct ProvidersDocumentTests {
     @Test("The page names no vendor that is not there")
     func strangers() throws {
         let page = try Self.page()
-        let known = Set(Registry.kinds.map(\.name) + Mirror(reflecting: Quirks()).children.map { Self.snakeCase($0.label ?? "") })
+        let quirks = Mirror(reflecting: Quirks()).children.map { Self.snakeCase($0.label ?? "") }
+        let known = Set(Registry.kinds.map(\.name) + quirks)
         for line in page.split(separator: "\n") where line.hasPrefix("| `") {
             let name = line.dropFirst(3).prefix { $0 != "`" }
             #expect(known.contains(String(name)), "\(name) is neither a kind nor a quirk")

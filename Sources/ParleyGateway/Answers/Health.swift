@@ -28,7 +28,7 @@ extension Exchange {
 
     /// Sends a JSON value as the whole answer.
     func answer(_ value: JSONValue) {
-        var head = AnswerHead(requestID: id)
+        let head = AnswerHead(requestID: id)
         head.headers = crossOriginHeaders()
         var body = ByteBuffer()
         body.writeJSON(value)

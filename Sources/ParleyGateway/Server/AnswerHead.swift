@@ -14,14 +14,26 @@ enum BodyFraming: Equatable {
     case none
 }
 
-/// Everything above a response's body.
-struct AnswerHead {
-    var status = 200
+/// Everything above a response's body. An object, since it is passed along while an answer is looked for and is
+/// emptied once it was sent.
+final class AnswerHead {
+    let status: Int
     var contentType = "application/json"
-    var requestID = ""
+    private var requestID: String
     var headers: [HeaderField] = []
     /// Whether a shared cache or a proxy must keep its hands off, as with event streams.
     var isStream = false
+
+    init(status: Int = 200, requestID: String) {
+        self.status = status
+        self.requestID = requestID
+    }
+
+    /// Lets go of what was needed for writing.
+    func empty() {
+        headers = []
+        requestID = ""
+    }
 
     /// Writes the head.
     func write(

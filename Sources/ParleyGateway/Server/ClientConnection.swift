@@ -206,20 +206,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         status: 431)
 
     private func begin(_ head: HTTPRequestHead) {
-        let request = Request(head: head)
-        let snapshot = shard.snapshot
-        request.limit = snapshot.server.bodyLimit
+        let request = Request(RequestHead(head), limit: shard.snapshot.server.bodyLimit)
         receiving = request
         queue.append(request)
-        if let failure = RequestCheck.failure(of: head) {
-            request.fail(failure)
-        } else {
-            request.declared = head.headers.first(name: "content-length").flatMap { Int($0) }
-            if let declared = request.declared, declared > request.limit {
-                request.fail(Request.tooLarge(request.limit))
-            }
-        }
-        request.expectsContinue = head.version.minor > 0 && head.headers.contains(name: "expect")
         if queue.count >= Self.queueLimit, isReading {
             isReading = false
             context?.channel.setOption(.autoRead, value: false).whenFailure { _ in }
@@ -232,8 +221,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             request.fail(failure)
             receiving = nil
         } else {
-            let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "")
-            queue.append(Request(head: head, failure: failure))
+            queue.append(Request(failure: failure))
         }
         waiter.signal()
     }

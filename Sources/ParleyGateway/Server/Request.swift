@@ -2,13 +2,12 @@
 // Part of Parley, an LLM gateway.
 
 import NIOCore
-import NIOHTTP1
 import ParleyCore
 
 /// A request as it arrives on a client connection. Used only on the connection's event loop.
 final class Request {
     /// The head; a request that could not be read has an empty one.
-    let head: HTTPRequestHead
+    private(set) var head: RequestHead
     /// When its first byte was noticed.
     let arrived = NIODeadline.now()
     /// The body so far.
@@ -19,19 +18,33 @@ final class Request {
     var isComplete = false
     /// Why the request cannot be answered as asked; it then ends the connection.
     private(set) var failure: ParleyError?
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    var expectsContinue = false
+    /// Whether the client waits to be asked for the body.
+    var expectsContinue: Bool
 
-    init(head: HTTPRequestHead, failure: ParleyError? = nil) {
+    init(_ head: RequestHead, limit: Int) {
         self.head = head
+        self.limit = limit
+        expectsContinue = head.expectsContinue
+        failure = head.failure
+        if failure == nil, let length = head.contentLength, length > limit { failure = Self.tooLarge(limit) }
+    }
+
+    /// What stands for a request that could not be read.
+    init(failure: ParleyError) {
+        head = RequestHead()
+        limit = 0
+        expectsContinue = false
+        isComplete = true
         self.failure = failure
-        self.isComplete = failure != nil
+    }
+
+    /// Lets go of the head once it was answered.
+    func forgetHead() {
+        head = RequestHead()
     }
 
     /// The most that a body may have.
-    var limit = Int.max
-    /// The body's length as the head says it.
-    var declared: Int?
+    private let limit: Int
 
     private static let reservedAtMost = 1 << 20
 
@@ -47,7 +60,7 @@ final class Request {
             body = bytes
             return
         }
-        if let declared, body.readableBytes + body.writableBytes < declared {
+        if let declared = head.contentLength, body.readableBytes + body.writableBytes < declared {
             // Once, and not for a length that is only claimed.
             body.reserveCapacity(min(declared, Self.reservedAtMost))
         }

@@ -125,6 +125,7 @@ extension ClientConnection {
         beginHead(head.status)
         var out = ByteBuffer()
         head.write(into: &out, framing: response.framing, keepAlive: response.keepsAlive, clock: &shard.clock)
+        head.empty()
         return out
     }
 

@@ -33,7 +33,7 @@ struct UpstreamFailureTests {
         arguments: [
             ("nothing", [Script.Step.refuse]), ("a reset", [.cut(.rst)]), ("a garbage head", [.raw("SSH-2.0-x\r\n\r\n"), .cut(.fin)]),
             ("half a head", [.raw("HTTP/1.1 200 OK\r\ncontent-ty"), .cut(.fin)]),
-            ("a head without end", [.repeat(.init(3_000, write: "")), .raw("HTTP/1.1 200 OK\r\n" + String(repeating: "x: y\r\n", count: 20_000)), .cut(.fin)]),
+            ("a head without end", [.raw("HTTP/1.1 200 OK\r\n" + String(repeating: "x: y\r\n", count: 20_000)), .cut(.fin)]),
             ("two lengths", [.raw("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\n{}{}"), .hang]),
             ("a bad chunk size", [.raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n"), .hang]),
             ("a web page", [.head(.init(200, headers: ["content-type": "text/html"], framing: .length)), .write("<html>login</html>")]),

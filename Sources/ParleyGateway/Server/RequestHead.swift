@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOHTTP1
+import ParleyCore
+
+/// What the gateway needs of a request's head, taken out in one pass; the head itself is not kept.
+struct RequestHead {
+    private(set) var method = HTTPMethod.GET
+    /// The request target as it came.
+    private(set) var target = ""
+    /// Whether the client speaks HTTP/1.0 and knows no chunks.
+    private(set) var isHTTP10 = false
+    /// Whether the connection may carry another request.
+    private(set) var keepsAlive = false
+    /// The body's length, where the head says it.
+    private(set) var contentLength: Int?
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    private(set) var expectsContinue = false
+    /// The client's own id of the request.
+    private(set) var requestID: String?
+    /// The key that the client presents; `authorization` wins over the other headers.
+    private(set) var credential: Substring?
+    private(set) var origin: String?
+    /// What a browser asks to be allowed to send.
+    private(set) var preflightHeaders: String?
+    /// Headers that upstreams may see.
+    private(set) var passed: [HeaderField] = []
+    /// What is wrong with the head beyond what the parser checks.
+    private(set) var failure: ParleyError?
+
+    /// The head of a request that could not be read.
+    init() {}
+
+    /// Takes out what is needed.
+    init(_ head: HTTPRequestHead) {
+        method = head.method
+        target = head.uri
+        isHTTP10 = head.version.major == 1 && head.version.minor == 0
+        keepsAlive = head.isKeepAlive
+        var hosts = 0
+        for (name, value) in head.headers {
+            if name.equals("host") { hosts += 1 } else { take(name, value) }
+        }
+        if hosts != 1, !isHTTP10 {
+            failure = ParleyError(.invalid, "A request has exactly one host header.", code: "invalid_http")
+        }
+        if isHTTP10 { expectsContinue = false }
+    }
+
+    /// The length decides first, so that most headers cost one comparison.
+    private mutating func take(_ name: String, _ value: String) {
+        switch name.utf8.count {
+        case 6 where name.equals("expect"): expectsContinue = true
+        case 6 where name.equals("origin"): origin = value
+        case 9 where name.equals("x-api-key"): credential = credential ?? value[...]
+        case 11 where name.equals("openai-beta"): pass("openai-beta", value)
+        case 12 where name.equals("x-request-id"): requestID = requestID ?? value
+        case 13 where name.equals("authorization"): credential = Self.token(value)
+        case 14 where name.equals("content-length"): contentLength = Int(value)
+        case 14 where name.equals("anthropic-beta"): pass("anthropic-beta", value)
+        case 14 where name.equals("x-goog-api-key"): credential = credential ?? value[...]
+        case 16 where name.equals("content-encoding") && value.lowercased() != "identity":
+            failure = ParleyError(
+                .invalid, "Request bodies with content-encoding are not read; send the body as it is.",
+                code: "unsupported_encoding", status: 415)
+        case 17 where name.equals("transfer-encoding") && value.lowercased() != "chunked":
+            failure = ParleyError(
+                .invalid, "The only transfer-encoding of requests is chunked.", code: "invalid_http")
+        case 30 where name.equals("access-control-request-headers"): preflightHeaders = value
+        default: break
+        }
+    }
+
+    private mutating func pass(_ name: String, _ value: String) {
+        if AnswerHead.isSafe(value) { passed.append(HeaderField(name, value)) }
+    }
+
+    private static func token(_ authorization: String) -> Substring {
+        let end = authorization.utf8.index(authorization.startIndex, offsetBy: 7, limitedBy: authorization.endIndex)
+        guard let end, String(authorization[..<end]).equals("bearer ") else { return authorization[...] }
+        return authorization[end...]
+    }
+}
+
+extension String {
+    /// Whether this is `name` (lower case), whatever the case of its ASCII letters.
+    fileprivate func equals(_ name: StaticString) -> Bool {
+        guard utf8.count == name.utf8CodeUnitCount else { return false }
+        var index = 0
+        for byte in utf8 {
+            let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+            if lower != name.utf8Start[index] { return false }
+            index += 1
+        }
+        return true
+    }
+}
