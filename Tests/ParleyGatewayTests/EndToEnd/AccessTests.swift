@@ -79,7 +79,7 @@ struct AccessTests {
 
     @Test("A client's own request id is kept")
     func keptID() async throws {
-        try await GatewayUnderTest.run { gateway, _ in
+        try await GatewayUnderTest.run { gateway, _ async throws in
             #expect(try await gateway.get("/health", headers: ["x-request-id: my-id.1:2"])["x-request-id"] == "my-id.1:2")
             #expect(try await gateway.get("/nowhere", headers: ["x-request-id: a"])["x-request-id"] == "a")
         }
@@ -124,7 +124,7 @@ struct AccessTests {
 
     @Test("Chat works with and without /v1 in front, and in absolute form")
     func targets() async throws {
-        try await GatewayUnderTest.run { gateway, _ in
+        try await GatewayUnderTest.run { gateway, _ async throws in
             for path in [
                 "/chat/completions", "/v1/chat/completions?x=1", "http://gateway/v1/chat/completions",
                 "https://gateway:1/chat/completions",

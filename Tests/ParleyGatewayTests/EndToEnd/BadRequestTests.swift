@@ -173,7 +173,7 @@ struct BadRequestTests {
     func bodyAtLimit() async throws {
         var setup = GatewayUnderTest.Setup()
         setup.server = ["body_limit: 4KB"]
-        try await GatewayUnderTest.run(setup) { gateway, _ in
+        try await GatewayUnderTest.run(setup) { gateway, _ async throws in
             let base = Bodies.chat()
             let exact = base + String(repeating: " ", count: 4096 - base.utf8.count)
             #expect(try await gateway.post(exact).status == 200)

@@ -84,13 +84,13 @@ struct RelayTests {
     func noModel() async throws {
         var setup = GatewayUnderTest.Setup()
         setup.defaults = ["model: up/standard"]
-        try await GatewayUnderTest.run(setup) { gateway, upstream in
+        try await GatewayUnderTest.run(setup) { gateway, upstream async throws in
             #expect(try await gateway.post(Bodies.chat(nil)).status == 200)
             #expect(await upstream.requests().map(\.model) == ["standard"])
         }
         setup.defaults = []
         setup.models = ["only: up/single"]
-        try await GatewayUnderTest.run(setup) { gateway, upstream in
+        try await GatewayUnderTest.run(setup) { gateway, upstream async throws in
             #expect(try await gateway.post(Bodies.chat(nil)).status == 200)
             #expect(await upstream.requests().map(\.model) == ["single"])
         }
@@ -169,7 +169,7 @@ struct RelayTests {
 
     @Test("A request of 5 MB reaches the upstream unchanged")
     func largeRequest() async throws {
-        try await GatewayUnderTest.run(scripts: [.json(Bodies.whole)]) { gateway, upstream in
+        try await GatewayUnderTest.run(scripts: [.json(Bodies.whole)]) { gateway, upstream async throws in
             let body = Bodies.chat(text: String(repeating: "wörd ", count: 1_000_000))
             #expect(try await gateway.post(body).status == 200)
             let log = await upstream.requests()

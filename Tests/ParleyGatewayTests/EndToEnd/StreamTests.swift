@@ -45,7 +45,7 @@ struct StreamShapeTests {
     func comments() async throws {
         let text = ": a\n\n: OPENROUTER PROCESSING\n\n" + Bodies.frames([Bodies.chunk("Hi")]) + ":\n\n"
             + Bodies.frames([Bodies.last]) + ": b\n\n" + Bodies.frames(["[DONE]"])
-        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text)])]) { gateway, _ in
+        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text)])]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat(stream: true)).text == text)
         }
     }
@@ -54,7 +54,7 @@ struct StreamShapeTests {
     func afterDone() async throws {
         let text = Bodies.frames(Bodies.stream("Hi") + ["[DONE]"])
         let more = Bodies.frames([Bodies.chunk("never")])
-        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text + more)])]) { gateway, _ in
+        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text + more)])]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat(stream: true)).text == text)
         }
     }
@@ -87,7 +87,7 @@ struct StreamShapeTests {
                 .cut(.fin),
             ]),
         ]
-        try await GatewayUnderTest.run(scripts: scripts) { gateway, _ in
+        try await GatewayUnderTest.run(scripts: scripts) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat("s", stream: true)).text == text)
             #expect(try await gateway.post(Bodies.chat("w")).text == Bodies.whole)
             #expect(try await gateway.post(Bodies.chat("h", stream: true)).text == text)
@@ -108,7 +108,7 @@ struct StreamShapeTests {
     func interim() async throws {
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
         let script = Script(steps: [.raw(text), .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole)])
-        try await GatewayUnderTest.run(scripts: [script]) { gateway, _ in
+        try await GatewayUnderTest.run(scripts: [script]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat()).text == Bodies.whole)
         }
     }
@@ -120,7 +120,7 @@ struct StreamShapeTests {
             Script(match: .init(model: "w"), steps: [head("application/json"), .write(Bodies.whole), .close]),
             Script(match: .init(model: "s"), steps: [head("text/event-stream"), .sse(.init(Bodies.stream("Hi"))), .close]),
         ]
-        try await GatewayUnderTest.run(scripts: scripts) { gateway, _ in
+        try await GatewayUnderTest.run(scripts: scripts) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat("w")).text == Bodies.whole)
             #expect(try await gateway.post(Bodies.chat("s", stream: true)).text == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
         }
@@ -184,7 +184,7 @@ struct KeepAliveCommentTests {
         let steps: [Script.Step] = [
             .sleep(milliseconds: 1_000), .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole),
         ]
-        try await GatewayUnderTest.run(Self.setup, scripts: [Script(steps: steps)]) { gateway, _ in
+        try await GatewayUnderTest.run(Self.setup, scripts: [Script(steps: steps)]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat()).text == Bodies.whole)
         }
     }
@@ -194,7 +194,7 @@ struct KeepAliveCommentTests {
         var setup = Self.setup
         setup.server = ["keepalive_comment: 0"]
         let steps: [Script.Step] = [.sleep(milliseconds: 1_000), Bodies.streamHead, .sse(.init(Bodies.stream("Hi")))]
-        try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, _ in
+        try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat(stream: true)).text == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
         }
     }

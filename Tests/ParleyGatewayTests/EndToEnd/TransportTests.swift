@@ -159,7 +159,7 @@ struct TransportTests {
         setup.provider = ["tls: {ca: \(certificate)}"]
         let head = Script.Step.head(.init(200, headers: ["content-type": "application/json"], framing: .close))
         let good = Script(match: .init(model: "good"), steps: [head, .write(Bodies.whole), .close])
-        try await GatewayUnderTest.run(setup, scripts: [good], tls: .localhost) { gateway, _ in
+        try await GatewayUnderTest.run(setup, scripts: [good], tls: .localhost) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat("good")).text == Bodies.whole)
         }
         withExtendedLifetime(folder) {}
@@ -172,7 +172,7 @@ struct TransportTests {
         var setup = GatewayUnderTest.Setup()
         setup.provider = ["proxy: \"http://u:p%40@127.0.0.1:\(proxy.port)\""]
         if tls { setup.provider.append("tls: {ca: \(certificate)}") }
-        try await GatewayUnderTest.run(setup, tls: tls ? .localhost : nil) { gateway, upstream in
+        try await GatewayUnderTest.run(setup, tls: tls ? .localhost : nil) { gateway, upstream async throws in
             for stream in [false, true] {
                 #expect(try await gateway.post(Bodies.chat(stream: stream)).status == 200)
             }
