@@ -85,3 +85,25 @@ PARLEY_SCAN(
     parley_mark_run, 1,
     (block)(value == '\n') | (block)(value == '\r') | ((block)(value == '"') & key_block(bytes + at + 1)),
     value == '\n' || value == '\r' || (value == '"' && key_byte(bytes, at + 1, length)))
+
+ptrdiff_t parley_find_word(const void *start, size_t length, const void *word, size_t word_length) {
+    const uint8_t *bytes = start;
+    const uint8_t *wanted = word;
+    if (word_length < 2 || length < word_length) return parley_find(start, length, word, word_length);
+    // Blocks are compared with the first two bytes at once, which leaves few places to look at closely.
+    size_t last = length - word_length;
+    size_t at = 0;
+    for (; at + 17 <= length && at <= last; at += 16) {
+        block matches = (block)((load(bytes + at) == wanted[0]) & (load(bytes + at + 1) == wanted[1]));
+        size_t lane = first(matches);
+        while (lane < 16) {
+            if (at + lane > last) return -1;
+            if (memcmp(bytes + at + lane, wanted, word_length) == 0) return (ptrdiff_t)(at + lane);
+            matches[lane] = 0;
+            lane = first(matches);
+        }
+    }
+    if (at > last) return -1;
+    ptrdiff_t found = parley_find(bytes + at, length - at, word, word_length);
+    return found < 0 ? -1 : found + (ptrdiff_t)at;
+}

@@ -34,6 +34,8 @@ public struct Call: Sendable {
     public var includeUsage: Bool
     /// The request as the client sent it, in the client's dialect.
     public var body: ByteBuffer
+    /// What was found in `body` already, for those who need it again.
+    public var reading: (any RequestReading)?
     /// The request in the neutral form, where a composition changed it; then `body` is not used.
     public var request: ChatRequest? {
         get { changed?.request }
@@ -80,6 +82,11 @@ public struct Call: Sendable {
         self.trace = trace
     }
 }
+
+/// What a look at a request's body found, kept so that the next layer need not look again.
+///
+/// Whoever uses it must make sure that it is of the body at hand.
+public protocol RequestReading: AnyObject, Sendable {}
 
 /// A header as name and value.
 public struct HeaderField: Sendable, Equatable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Glibc
 public import NIOCore
 
 /// The way to upstreams on one event loop: pools, TLS, proxies and framing are behind it.
@@ -122,57 +123,111 @@ public struct HeaderBlock: Sendable {
 
     /// The value of the first header called `name` (give it in lower case), trimmed; nil when there is none.
     public func first(_ name: String) -> String? {
-        var found: String?
-        forEach { line, nameLength, value in
-            guard found == nil, Self.equals(line, nameLength, name) else { return }
-            found = String(decoding: UnsafeRawBufferPointer(rebasing: line[value]), as: UTF8.self)
-        }
-        return found
-    }
-
-    /// Every header as name (lower case) and value whose lower-case name passes `isIncluded`.
-    public func fields(where isIncluded: (String) -> Bool) -> [HeaderField] {
-        var fields: [HeaderField] = []
-        forEach { line, nameLength, value in
-            let name = String(decoding: UnsafeRawBufferPointer(rebasing: line[..<nameLength]), as: UTF8.self)
-                .lowercased()
-            guard isIncluded(name) else { return }
-            let text = String(decoding: UnsafeRawBufferPointer(rebasing: line[value]), as: UTF8.self)
-            fields.append(HeaderField(name, text))
-        }
-        return fields
-    }
-
-    /// Calls `body` with each line, the length of its name and the range of its trimmed value.
-    private func forEach(_ body: (_ line: UnsafeRawBufferPointer, _ nameLength: Int, _ value: Range<Int>) -> Void) {
-        bytes.withUnsafeReadableBytes { all in
-            var start = 0
-            while start < all.count {
-                let rest = UnsafeRawBufferPointer(rebasing: all[start...])
-                let length = rest.firstIndex(of: 0x0A) ?? rest.count
-                let line = UnsafeRawBufferPointer(rebasing: rest[..<length])
-                start += length + 1
-                guard let colon = line.firstIndex(of: 0x3A), colon > 0 else { continue }
-                var low = colon + 1
-                var high = line.count
-                while low < high, Self.isSpace(line[low]) { low += 1 }
-                while high > low, Self.isSpace(line[high - 1]) { high -= 1 }
-                body(line, colon, low..<high)
+        var name = name
+        return name.withUTF8 { name in
+            bytes.withUnsafeReadableBytes { all in
+                var lines = HeaderLines(all)
+                while let line = lines.next() {
+                    if line.name.equals(UnsafeRawBufferPointer(name)) { return line.text }
+                }
+                return nil
             }
         }
     }
 
-    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D }
+    /// Every header, as name (lower case) and value, whose name passes `isIncluded`; the others cost nothing.
+    public func fields(where isIncluded: (HeaderName) -> Bool) -> [HeaderField] {
+        bytes.withUnsafeReadableBytes { all in
+            var fields: [HeaderField] = []
+            var lines = HeaderLines(all)
+            while let line = lines.next() {
+                if isIncluded(line.name) { fields.append(HeaderField(line.name.text, line.text)) }
+            }
+            return fields
+        }
+    }
+}
 
-    private static func equals(_ line: UnsafeRawBufferPointer, _ length: Int, _ name: String) -> Bool {
-        guard length == name.utf8.count else { return false }
-        var index = 0
-        for expected in name.utf8 {
-            let byte = line[index]
+/// A header's name where it stands, in whatever case it came. Valid only while the lines are lent.
+public struct HeaderName {
+    fileprivate let bytes: UnsafeRawBufferPointer
+
+    /// Whether this is `name`, which must be given in lower case.
+    @inline(__always)
+    public func equals(_ name: StaticString) -> Bool {
+        bytes.count == name.utf8CodeUnitCount && hasPrefix(name)
+    }
+
+    /// Whether this begins with `prefix`, which must be given in lower case.
+    public func hasPrefix(_ prefix: StaticString) -> Bool {
+        begins(with: UnsafeRawBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
+    }
+
+    fileprivate func equals(_ name: UnsafeRawBufferPointer) -> Bool {
+        bytes.count == name.count && begins(with: name)
+    }
+
+    private func begins(with prefix: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count >= prefix.count else { return false }
+        for index in 0..<prefix.count {
+            let byte = bytes[index]
             let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-            if lower != expected { return false }
-            index += 1
+            if lower != prefix[index] { return false }
         }
         return true
     }
+
+    fileprivate var text: String { String(decoding: bytes, as: UTF8.self).lowercased() }
+}
+
+/// Header lines one after the other.
+private struct HeaderLines {
+    struct Line {
+        let name: HeaderName
+        /// The trimmed value.
+        let value: UnsafeRawBufferPointer
+
+        var text: String { String(decoding: value, as: UTF8.self) }
+    }
+
+    private let all: UnsafeRawBufferPointer
+    private var at = 0
+
+    init(_ all: UnsafeRawBufferPointer) {
+        self.all = all
+    }
+
+    /// The next line that has a name.
+    mutating func next() -> Line? {
+        while at < all.count {
+            let start = at
+            while at < all.count, all[at] != 0x3A, all[at] != 0x0A { at += 1 }
+            let colon = at
+            guard at < all.count, all[at] == 0x3A, colon > start else {
+                skipLine()
+                continue
+            }
+            var low = colon + 1
+            skipLine()
+            var high = at > low && all[at - 1] == 0x0A ? at - 1 : at
+            while low < high, Self.isSpace(all[low]) { low += 1 }
+            while high > low, Self.isSpace(all[high - 1]) { high -= 1 }
+            return Line(
+                name: HeaderName(bytes: UnsafeRawBufferPointer(rebasing: all[start..<colon])),
+                value: UnsafeRawBufferPointer(rebasing: all[low..<high]))
+        }
+        return nil
+    }
+
+    /// Goes on behind the line's end.
+    private mutating func skipLine() {
+        guard at < all.count, let base = all.baseAddress else { return }
+        if let end = memchr(base + at, 0x0A, all.count - at) {
+            at = base.distance(to: UnsafeRawPointer(end)) + 1
+        } else {
+            at = all.count
+        }
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D }
 }

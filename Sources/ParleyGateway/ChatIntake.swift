@@ -10,6 +10,8 @@ import ParleyWire
 struct ChatIntake {
     /// The request as it came.
     let body: ByteBuffer
+    /// Where its members are, for the layers below.
+    let reading: RequestScan
     /// The model it names.
     let model: String?
     /// Whether it asks for a stream.
@@ -34,9 +36,10 @@ struct ChatIntake {
         }
         try OpenAIChat.validate(scan: scan)
         self.body = body
-        model = scan.member("model").flatMap { scan.string($0) }
-        stream = scan.member("stream").flatMap { scan.bool($0) } ?? false
-        if stream, let options = scan.member("stream_options"), let value = try? scan.value(options) {
+        reading = RequestScan(scan)
+        model = scan.member(named: "model").flatMap { scan.string($0) }
+        stream = scan.member(named: "stream").flatMap { scan.bool($0) } ?? false
+        if stream, let options = scan.member(named: "stream_options"), let value = try? scan.value(options) {
             includeUsage = value["include_usage"]?.bool ?? false
         } else {
             includeUsage = false

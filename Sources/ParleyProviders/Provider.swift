@@ -84,10 +84,13 @@ public protocol RelayingDialect: Dialect {
 
     /// The client's request for `model`, changed in place.
     ///
-    /// - Parameter overrides: fields that configuration sets, weakest first.
+    /// - Parameters:
+    ///   - reading: what was found in it before, if it is of any use.
+    ///   - overrides: fields that configuration sets, weakest first.
     /// - Returns: nil where this request cannot be changed in place and must be written anew.
     func splice(
-        _ body: ByteBuffer, model: String, stream: Bool, overrides: [FieldOverride], dropped: inout [String]
+        _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
+        dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer?
 
     /// A tap for one stream.
@@ -103,6 +106,10 @@ public protocol RelayingDialect: Dialect {
 public protocol StreamRelay {
     /// What was seen so far.
     var observed: Observation { get }
+    /// Whether an event passed that cannot be taken back: `observed` says it too, but is long.
+    var isMeaningful: Bool { get }
+    /// Whether the answer's proper end was seen; likewise.
+    var isComplete: Bool { get }
 
     /// Passes on what arrived, in whole frames.
     mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError)

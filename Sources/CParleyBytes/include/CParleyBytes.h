@@ -9,6 +9,9 @@
 /// The offset of `needle` in `haystack`, or -1. glibc's memmem is vectorised but hidden from Swift's Glibc module.
 ptrdiff_t parley_find(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
 
+/// The same for a word of a few bytes that is rare in the text, without the table that memmem makes first.
+ptrdiff_t parley_find_word(const void *start, size_t length, const void *word, size_t word_length);
+
 /// The offset of the last `byte` in `haystack`, or -1 (memrchr, hidden likewise).
 ptrdiff_t parley_find_last(const void *haystack, size_t haystack_length, int byte);
 

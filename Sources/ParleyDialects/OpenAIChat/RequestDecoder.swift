@@ -123,7 +123,7 @@ enum ChatRequestDecoder {
     /// Checks the documented fields that are only passed on.
     private static func checkShapes(_ rest: JSONObject) throws(ParleyError) {
         for member in rest.members where !member.value.isNull {
-            guard let shape = ChatField.shapes.first(where: { $0.name == member.key })?.shape else { continue }
+            guard let shape = ChatField.shape(named: member.key) else { continue }
             let fits =
                 switch (shape, member.value) {
                 case (.string, .string), (.bool, .bool), (.integer, .number), (.decimal, .number), (.array, .array),

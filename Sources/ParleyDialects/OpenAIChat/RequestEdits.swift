@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import NIOCore
+public import NIOCore
 public import ParleyCore
 public import ParleyWire
 
@@ -29,6 +29,98 @@ extension OpenAIChat {
         try editor.checkChoices(overrides)
         for name in editor.dropped where !dropped.contains(name) { dropped.append(name) }
         return editor.edits
+    }
+}
+
+extension OpenAIChat {
+    /// A request with the changes of `requestEdits` made.
+    ///
+    /// - Throws: `invalid` where the vendor cannot do what is asked.
+    public func edited(
+        scan: JSONScan, model: String, stream: Bool, overrides: [FieldOverride], dropped: inout [String]
+    ) throws(ParleyError) -> ByteBuffer {
+        if overrides.isEmpty, !quirks.changesFields, let plan = PlainEdit(scan, streams: stream),
+            let asksForUsage = plan.asksForUsage(quirks)
+        {
+            return plan.written(scan, model: model, asksForUsage: asksForUsage)
+        }
+        return scan.applying(
+            try requestEdits(scan: scan, model: model, stream: stream, overrides: overrides, dropped: &dropped))
+    }
+}
+
+extension Quirks {
+    /// Whether top-level fields other than the model and the stream's may have to change.
+    fileprivate var changesFields: Bool {
+        lengthField != .asSent || singleChoice || refusesUnknownFields || requiredToolChoice != nil
+            || !droppedFields.isEmpty || !renamedFields.isEmpty
+    }
+}
+
+/// What nearly every request needs: another model name, and a stream the question for its usage. Found in one pass over
+/// the members and written without a list of edits.
+private struct PlainEdit {
+    private var model: Range<Int>?
+    private var hasOptions = false
+    private var asksAlready = false
+    private let end: Int
+    private let streams: Bool
+
+    /// Nil where more than that must change, or where a key comes twice or is written with escapes.
+    init?(_ scan: JSONScan, streams: Bool) {
+        guard let last = scan.members.last else { return nil }
+        end = last.value.upperBound
+        self.streams = streams
+        var stream: Bool?
+        let isPlain = scan.bytes.withUnsafeReadableBytes { raw in
+            let text = JSONText(raw)
+            for member in scan.members {
+                if member.hasEscapes { return false }
+                if member.isNamed("model", in: text) {
+                    guard model == nil else { return false }
+                    model = member.value
+                } else if member.isNamed("stream", in: text) {
+                    guard stream == nil else { return false }
+                    stream = text.first(member.value) == UInt8(ascii: "t")
+                } else if member.isNamed("stream_options", in: text) {
+                    guard !hasOptions else { return false }
+                    hasOptions = true
+                    asksAlready = text.isUsageQuestion(member.value)
+                }
+            }
+            return true
+        }
+        guard isPlain, model != nil, (stream ?? false) == streams else { return nil }
+    }
+
+    /// Whether the question for usage must be added; nil where the stream's options must change.
+    func asksForUsage(_ quirks: Quirks) -> Bool? {
+        guard streams, quirks.streamOptions else { return hasOptions ? nil : false }
+        if hasOptions { return asksAlready ? false : nil }
+        return true
+    }
+
+    func written(_ scan: JSONScan, model name: String, asksForUsage: Bool) -> ByteBuffer {
+        guard let model else { return scan.bytes }
+        return scan.bytes.withUnsafeReadableBytes { raw in
+            guard end <= raw.count else { return scan.bytes }
+            var out = ByteBufferAllocator().buffer(capacity: raw.count + name.utf8.count + 48)
+            out.writeBytes(UnsafeRawBufferPointer(rebasing: raw[..<model.lowerBound]))
+            out.writeJSONString(name)
+            out.writeBytes(UnsafeRawBufferPointer(rebasing: raw[model.upperBound..<end]))
+            if asksForUsage { out.writeStaticString(#","stream_options":{"include_usage":true}"#) }
+            out.writeBytes(UnsafeRawBufferPointer(rebasing: raw[end...]))
+            return out
+        }
+    }
+}
+
+extension JSONText {
+    /// Whether a value is an object that asks for usage and nothing else, written as clients do.
+    fileprivate func isUsageQuestion(_ value: Range<Int>) -> Bool {
+        let text = UnsafeRawBufferPointer(rebasing: bytes[value])
+        return text.elementsEqual(#"{"include_usage":true}"#.utf8)
+            || text.elementsEqual(#"{"include_usage": true}"#.utf8)
     }
 }
 
@@ -60,7 +152,7 @@ private struct RequestEditor {
     }
 
     mutating func setModel(_ model: String) {
-        if let member = scan.member("model"), scan.string(member) == model,
+        if let member = scan.member(named: "model"), scan.string(member) == model,
             scan.members.count(where: { scan.name($0) == "model" }) == 1
         {
             return
@@ -69,9 +161,9 @@ private struct RequestEditor {
     }
 
     mutating func setStream(_ stream: Bool) {
-        let current = scan.member("stream").flatMap { scan.bool($0) }
+        let current = scan.member(named: "stream").flatMap { scan.bool($0) }
         if (current ?? false) != stream { edits.append(.set("stream", json: stream ? "true" : "false")) }
-        let options = scan.member("stream_options")
+        let options = scan.member(named: "stream_options")
         guard stream, quirks.streamOptions else {
             // OpenAI refuses the field where nothing is streamed.
             if options != nil { edits.append(.remove("stream_options")) }
@@ -155,7 +247,7 @@ private struct RequestEditor {
             if scan.member(name) != nil, !configured.contains(name) { edits.append(.rename(name, to: new)) }
         }
         if let word = quirks.requiredToolChoice, !configured.contains("tool_choice"),
-            let choice = scan.member("tool_choice"), scan.string(choice) == "required"
+            let choice = scan.member(named: "tool_choice"), scan.string(choice) == "required"
         {
             edits.append(.set("tool_choice", json: JSON.text(.string(word))))
         }
@@ -163,7 +255,7 @@ private struct RequestEditor {
 
     /// Refuses more than one choice where the vendor gives only one; configuration may have set `n` itself.
     func checkChoices(_ overrides: [FieldOverride]) throws(ParleyError) {
-        guard quirks.singleChoice, !configured.contains("n"), let member = scan.member("n") else { return }
+        guard quirks.singleChoice, !configured.contains("n"), let member = scan.member(named: "n") else { return }
         if let n = try? scan.value(member).int, n > 1 { throw ChatRequestEncoder.singleChoiceOnly }
     }
 }

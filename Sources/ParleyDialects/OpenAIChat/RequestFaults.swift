@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import ParleyCore
+import ParleyWire
 
 /// The ways a request can be wrong, in OpenAI's wording, so that clients that match on messages keep working.
 enum RequestFault {
@@ -91,7 +92,7 @@ enum ChatField {
     }
 
     /// The shape of each checked field; null is taken as not said everywhere.
-    static let shapes: [(name: String, shape: Shape)] = [
+    private static let shapes: [(name: StaticString, shape: Shape)] = [
         ("stream", .bool), ("temperature", .decimal), ("max_tokens", .integer), ("max_completion_tokens", .integer),
         ("tools", .array), ("tool_choice", .textOrObject), ("stop", .textOrArray), ("n", .integer),
         ("top_p", .decimal), ("stream_options", .object), ("response_format", .object), ("seed", .integer),
@@ -102,4 +103,19 @@ enum ChatField {
         ("web_search_options", .object), ("prompt_cache_key", .string), ("safety_identifier", .string),
         ("functions", .array), ("function_call", .textOrObject),
     ]
+
+    /// The shape of the field called `name`; nil for one that is not checked.
+    static func shape(named name: String) -> Shape? {
+        shapes.first { $0.name.utf8CodeUnitCount == name.utf8.count && $0.name.description == name }?.shape
+    }
+
+    /// The shape of a member of a request; nil for one that is not checked, or that is written with escapes.
+    static func shape(of member: JSONMember, in text: JSONText) -> (name: StaticString, shape: Shape)? {
+        // Nearly every request has these two, and neither is in the table.
+        if member.isNamed("messages", in: text) || member.isNamed("model", in: text) { return nil }
+        for entry in shapes where member.key.count == entry.name.utf8CodeUnitCount {
+            if member.isNamed(entry.name, in: text) { return entry }
+        }
+        return nil
+    }
 }

@@ -23,27 +23,19 @@ private struct RequestValidator {
     let raw: UnsafeRawBufferPointer
 
     func check(_ scan: JSONScan) throws(ParleyError) {
-        if let model = scan.member("model") { try check(model.value, .string, "model") }
+        let text = JSONText(raw)
+        if let model = scan.member(named: "model") { try check(model.value, .string, "model") }
+        var messages: Range<Int>?
         for member in scan.members {
-            guard let (name, shape) = shape(of: member.key) else { continue }
-            try check(member.value, shape, name)
+            if member.isNamed("messages", in: text) { messages = member.value }
+            guard let entry = ChatField.shape(of: member, in: text) else { continue }
+            try check(member.value, entry.shape, entry.name)
         }
-        guard let messages = scan.member("messages"), !scan.isNull(messages) else {
-            throw RequestFault.missing("messages")
-        }
-        try checkMessages(messages.value)
+        guard let messages, !text.isNull(messages) else { throw RequestFault.missing("messages") }
+        try checkMessages(messages)
     }
 
-    private func shape(of key: Range<Int>) -> (String, ChatField.Shape)? {
-        guard key.upperBound <= raw.count else { return nil }
-        let bytes = UnsafeRawBufferPointer(rebasing: raw[key])
-        for entry in ChatField.shapes where entry.name.utf8.count == bytes.count {
-            if entry.name.utf8.elementsEqual(bytes) { return entry }
-        }
-        return nil
-    }
-
-    private func check(_ range: Range<Int>, _ shape: ChatField.Shape, _ name: String) throws(ParleyError) {
+    private func check(_ range: Range<Int>, _ shape: ChatField.Shape, _ name: StaticString) throws(ParleyError) {
         guard range.lowerBound < range.upperBound, range.upperBound <= raw.count else { return }
         let first = raw[range.lowerBound]
         if first == UInt8(ascii: "n") { return }
@@ -58,8 +50,9 @@ private struct RequestValidator {
             case .textOrArray: first == UInt8(ascii: "\"") || first == UInt8(ascii: "[")
             case .textOrObject: first == UInt8(ascii: "\"") || first == UInt8(ascii: "{")
             }
-        guard fits else { throw RequestFault.type(name, expected: shape.expected, got: kind(range)) }
-        if name == "n", let count = Int(text(range)), count < 1 {
+        guard fits else { throw RequestFault.type("\(name)", expected: shape.expected, got: kind(range)) }
+        // `n` is the only name of one letter.
+        if name.utf8CodeUnitCount == 1, let count = Int(text(range)), count < 1 {
             throw RequestFault.below("n", minimum: 1, got: count)
         }
     }

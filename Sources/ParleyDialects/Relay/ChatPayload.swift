@@ -24,51 +24,141 @@ struct ChatPayload {
     /// Reads a payload, which must be one JSON object.
     init(_ bytes: ByteBuffer, reasoningOutsideOutput: Bool = false) throws(JSONError) {
         self.reasoningOutsideOutput = reasoningOutsideOutput
-        let scan = try JSONScan(bytes)
-        for range in scan.elements("choices") ?? [] {
-            hasChoices = true
-            if let choice = scan.object(range) { read(choice: choice) }
+        try bytes.withUnsafeReadableBytes { raw throws(JSONError) in try read(JSONText(raw)) }
+    }
+
+    /// Where the members are that matter, the last one of each name.
+    private struct Places {
+        var choices: Range<Int>?
+        var usage: Range<Int>?
+        var groq: Range<Int>?
+        var error: Range<Int>?
+        var base: Range<Int>?
+        var object: Range<Int>?
+    }
+
+    private mutating func read(_ text: JSONText) throws(JSONError) {
+        var places = Places()
+        var members = try text.members()
+        while let member = try members.next() {
+            if member.isNamed("choices", in: text) {
+                places.choices = member.value
+            } else if member.isNamed("usage", in: text) {
+                places.usage = member.value
+            } else if member.isNamed("object", in: text) {
+                places.object = member.value
+            } else if member.isNamed("error", in: text) {
+                places.error = member.value
+            } else if member.isNamed("x_groq", in: text) {
+                places.groq = member.value
+            } else if member.isNamed("base_resp", in: text) {
+                places.base = member.value
+            }
         }
-        if let member = scan.member("usage"), !scan.isNull(member) { hasUsage = true }
-        for place in [scan.object("usage"), scan.object("x_groq")?.object("usage")] {
-            note(usage: place)
+        try members.expectEnd()
+        // From here on all of it is known to be JSON, so that nothing fails any more.
+        if let place = places.choices, var choices = text.elements(at: place.lowerBound) {
+            while let choice = try choices.next() {
+                hasChoices = true
+                if text.isObject(choice) { try read(choice: choice, in: text) }
+            }
         }
+        if let place = places.usage, !text.isNull(place) {
+            hasUsage = true
+            try note(usage: place, in: text)
+        }
+        if let place = places.groq { try note(usage: try text.last("usage", of: place), in: text) }
         if finish == "error" { isError = true }
-        if let error = scan.member("error"), !scan.isBlank(error) { isError = true }
-        if !hasChoices, Self.hasError(scan) { isError = true }
+        if let error = places.error, !text.isBlank(error) { isError = true }
+        if !hasChoices, try Self.hasError(places, in: text) { isError = true }
         if finish != nil { isMeaningful = true }
     }
 
-    private mutating func read(choice: JSONScan) {
-        if finish == nil, let member = choice.member("finish_reason"), let reason = choice.string(member),
-            !reason.isEmpty, reason != "null"
-        {
-            finish = reason
+    private mutating func read(choice: Range<Int>, in text: JSONText) throws(JSONError) {
+        var delta: Range<Int>?
+        var message: Range<Int>?
+        var reason: Range<Int>?
+        var usage: Range<Int>?
+        var members = try text.members(at: choice.lowerBound)
+        while let member = try members.next() {
+            if member.isNamed("delta", in: text) {
+                delta = member.value
+            } else if member.isNamed("message", in: text) {
+                message = member.value
+            } else if member.isNamed("finish_reason", in: text) {
+                reason = member.value
+            } else if member.isNamed("usage", in: text) {
+                usage = member.value
+            }
         }
-        note(usage: choice.object("usage"))
-        guard !isMeaningful, let said = choice.object("delta") ?? choice.object("message") else { return }
-        isMeaningful = Self.answerFields.contains { name in
-            guard let member = said.member(name) else { return false }
-            return !said.isBlank(member)
+        if finish == nil, let reason, let word = text.string(reason), !word.isEmpty, word != "null" { finish = word }
+        try note(usage: usage, in: text)
+        guard !isMeaningful else { return }
+        if let delta, text.isObject(delta) {
+            isMeaningful = try Self.hasAnswer(delta, in: text)
+        } else if let message, text.isObject(message) {
+            isMeaningful = try Self.hasAnswer(message, in: text)
         }
     }
 
-    private mutating func note(usage reported: JSONScan?) {
-        guard let reported else { return }
-        usage.merge(Usage(chat: reported, reasoningOutsideOutput: reasoningOutsideOutput))
+    private mutating func note(usage place: Range<Int>?, in text: JSONText) throws(JSONError) {
+        guard let place, text.isObject(place) else { return }
+        usage.merge(try Usage(chat: text, at: place.lowerBound, reasoningOutsideOutput: reasoningOutsideOutput))
     }
 
-    /// The fields of a delta or a message that hold a part of the answer, reasoning under every name vendors give it.
-    private static let answerFields = [
-        "content", "reasoning_content", "reasoning", "reasoning_details", "thinking", "tool_calls", "function_call",
-        "refusal", "audio", "images",
-    ]
+    /// Whether a delta or a message holds a part of the answer.
+    private static func hasAnswer(_ said: Range<Int>, in text: JSONText) throws(JSONError) -> Bool {
+        // A bit for each field, since only the last of a name counts.
+        var filled: UInt32 = 0
+        var members = try text.members(at: said.lowerBound)
+        while let member = try members.next() {
+            guard let field = answerField(member, in: text) else { continue }
+            filled &= ~(1 << field)
+            if !text.isBlank(member.value) { filled |= 1 << field }
+        }
+        return filled != 0
+    }
+
+    /// The number of a field of a delta or a message that holds a part of the answer, reasoning under every name
+    /// vendors give it.
+    @inline(__always)
+    private static func answerField(_ member: JSONMember, in text: JSONText) -> UInt32? {
+        if member.isNamed("content", in: text) { return 0 }
+        if member.isNamed("reasoning_content", in: text) { return 1 }
+        if member.isNamed("reasoning", in: text) { return 2 }
+        if member.isNamed("reasoning_details", in: text) { return 3 }
+        if member.isNamed("thinking", in: text) { return 4 }
+        if member.isNamed("tool_calls", in: text) { return 5 }
+        if member.isNamed("function_call", in: text) { return 6 }
+        if member.isNamed("refusal", in: text) { return 7 }
+        if member.isNamed("audio", in: text) { return 8 }
+        if member.isNamed("images", in: text) { return 9 }
+        return nil
+    }
 
     /// An `error` that is not null; MiniMax's `base_resp` with a status; vLLM's `object: error`.
-    private static func hasError(_ scan: JSONScan) -> Bool {
-        if let error = scan.member("error"), !scan.isNull(error) { return true }
-        if let status = scan.object("base_resp")?.int("status_code"), status != 0 { return true }
-        if let object = scan.member("object"), scan.string(object) == "error" { return true }
+    private static func hasError(_ places: Places, in text: JSONText) throws(JSONError) -> Bool {
+        if let error = places.error, !text.isNull(error) { return true }
+        if let base = places.base, let status = try text.last("status_code", of: base).flatMap(text.int), status != 0 {
+            return true
+        }
+        if let object = places.object, text.string(object) == "error" { return true }
         return false
+    }
+}
+
+extension JSONText {
+    /// Whether the value is an object.
+    func isObject(_ value: Range<Int>) -> Bool { first(value) == UInt8(ascii: "{") }
+
+    /// The value of the last member called `name` of the object at `place`; nil where there is none.
+    fileprivate func last(_ name: StaticString, of place: Range<Int>) throws(JSONError) -> Range<Int>? {
+        guard isObject(place) else { return nil }
+        var value: Range<Int>?
+        var members = try members(at: place.lowerBound)
+        while let member = try members.next() {
+            if member.isNamed(name, in: self) { value = member.value }
+        }
+        return value
     }
 }

@@ -13,8 +13,8 @@ public final class AccessLog {
 
     /// The size in bytes at which lines are handed over without waiting for a tick.
     private static let batch = 32 << 10
-    /// How many bytes of a client's text are written.
-    private static let limit = 256
+    /// The room for everything in a line but its texts.
+    private static let fixedRoom = 1024
 
     /// An access log that writes to `sink` in the sink's format.
     public init(sink: LogSink) {
@@ -27,9 +27,14 @@ public final class AccessLog {
 
     /// Adds a request's line.
     public func append(_ record: AccessRecord) {
-        switch sink.format {
-        case .text: writeText(record, into: &buffer)
-        case .json: writeJSON(record, into: &buffer)
+        let path = record.path.withoutQuery
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.fixedRoom + record.room) { bytes in
+            var line = LineWriter(bytes)
+            switch sink.format {
+            case .text: writeText(record, path, into: &line)
+            case .json: writeJSON(record, path, into: &line)
+            }
+            return line.count
         }
         if buffer.readableBytes > Self.batch { tick() }
     }
@@ -43,62 +48,62 @@ public final class AccessLog {
         buffer = isBusy ? ByteBufferAllocator().buffer(capacity: Self.batch + 4096) : ByteBuffer()
     }
 
-    private func writeText(_ record: AccessRecord, into out: inout ByteBuffer) {
-        time.write(record.time, into: &out)
-        out.writeStaticString(" access ")
-        out.writeTextValue(record.method, limit: Self.limit)
-        out.writeStaticString(" ")
-        out.writeTextValue(record.path.withoutQuery, limit: Self.limit)
-        out.writeStaticString(" ")
-        out.writeDigits(record.status)
-        out.writeStaticString(" outcome=")
-        out.writeStaticString(record.outcome.text)
-        out.writeText(" id=", record.id, Self.limit)
-        out.writeText(" key=", record.key, Self.limit)
-        out.writeText(" model=", record.model, Self.limit)
-        out.writeText(" upstream=", record.upstream, Self.limit)
-        out.writeStaticString(record.stream ? " stream=yes" : " stream=no")
-        out.writeNumber(" attempts=", record.attempts)
-        out.writeNumber(" in=", record.inputTokens)
-        out.writeNumber(" out=", record.outputTokens)
-        out.writeNumber(" cached=", record.cachedTokens)
-        out.writeNumber(" reasoning=", record.reasoningTokens)
-        out.writeMilliseconds(" first_ms=", record.firstEvent)
-        out.writeMilliseconds(" total_ms=", record.total)
-        out.writeNumber(" received=", record.bytesIn)
-        out.writeNumber(" sent=", record.bytesOut)
-        out.writeText(" finish=", record.finish, Self.limit)
-        out.writeText(" error=", record.error, Self.limit)
-        out.writeStaticString("\n")
+    private func writeText(_ record: AccessRecord, _ path: String, into line: inout LineWriter) {
+        time.write(record.time, into: &line)
+        line.write(" access ")
+        line.writeValue(record.method)
+        line.write(" ")
+        line.writeValue(path)
+        line.write(" ")
+        line.write(record.status)
+        line.write(" outcome=")
+        line.write(record.outcome.text)
+        line.writeText(" id=", record.id)
+        line.writeText(" key=", record.key)
+        line.writeText(" model=", record.model)
+        line.writeText(" upstream=", record.upstream)
+        line.write(record.stream ? " stream=yes" : " stream=no")
+        line.writeNumber(" attempts=", record.attempts)
+        line.writeNumber(" in=", record.inputTokens)
+        line.writeNumber(" out=", record.outputTokens)
+        line.writeNumber(" cached=", record.cachedTokens)
+        line.writeNumber(" reasoning=", record.reasoningTokens)
+        line.writeMilliseconds(" first_ms=", record.firstEvent)
+        line.writeMilliseconds(" total_ms=", record.total)
+        line.writeNumber(" received=", record.bytesIn)
+        line.writeNumber(" sent=", record.bytesOut)
+        line.writeText(" finish=", record.finish)
+        line.writeText(" error=", record.error)
+        line.write("\n")
     }
 
-    private func writeJSON(_ record: AccessRecord, into out: inout ByteBuffer) {
-        out.writeStaticString("{\"time\":\"")
-        time.write(record.time, into: &out)
-        out.writeStaticString("\",\"level\":\"info\",\"message\":\"access\"")
-        out.writeJSON(",\"method\":", record.method, Self.limit)
-        out.writeJSON(",\"path\":", record.path.withoutQuery, Self.limit)
-        out.writeNumber(",\"status\":", record.status)
-        out.writeStaticString(",\"outcome\":\"")
-        out.writeStaticString(record.outcome.text)
-        out.writeStaticString("\"")
-        out.writeJSON(",\"id\":", record.id, Self.limit)
-        out.writeJSON(",\"key\":", record.key, Self.limit)
-        out.writeJSON(",\"model\":", record.model, Self.limit)
-        out.writeJSON(",\"upstream\":", record.upstream, Self.limit)
-        out.writeStaticString(record.stream ? ",\"stream\":true" : ",\"stream\":false")
-        out.writeNumber(",\"attempts\":", record.attempts)
-        out.writeNumber(",\"input_tokens\":", record.inputTokens)
-        out.writeNumber(",\"output_tokens\":", record.outputTokens)
-        out.writeNumber(",\"cached_tokens\":", record.cachedTokens)
-        out.writeNumber(",\"reasoning_tokens\":", record.reasoningTokens)
-        out.writeMilliseconds(",\"first_ms\":", record.firstEvent)
-        out.writeMilliseconds(",\"total_ms\":", record.total)
-        out.writeNumber(",\"bytes_in\":", record.bytesIn)
-        out.writeNumber(",\"bytes_out\":", record.bytesOut)
-        out.writeJSON(",\"finish\":", record.finish, Self.limit)
-        out.writeJSON(",\"error\":", record.error, Self.limit)
-        out.writeStaticString("}\n")
+    private func writeJSON(_ record: AccessRecord, _ path: String, into line: inout LineWriter) {
+        line.write("{\"time\":\"")
+        time.write(record.time, into: &line)
+        line.write("\",\"level\":\"info\",\"message\":\"access\"")
+        line.writeJSON(",\"method\":", record.method)
+        line.writeJSON(",\"path\":", path)
+        line.writeNumber(",\"status\":", record.status)
+        line.write(",\"outcome\":\"")
+        line.write(record.outcome.text)
+        line.write("\"")
+        line.writeJSON(",\"id\":", record.id)
+        line.writeJSON(",\"key\":", record.key)
+        line.writeJSON(",\"model\":", record.model)
+        line.writeJSON(",\"upstream\":", record.upstream)
+        line.write(record.stream ? ",\"stream\":true" : ",\"stream\":false")
+        line.writeNumber(",\"attempts\":", record.attempts)
+        line.writeNumber(",\"input_tokens\":", record.inputTokens)
+        line.writeNumber(",\"output_tokens\":", record.outputTokens)
+        line.writeNumber(",\"cached_tokens\":", record.cachedTokens)
+        line.writeNumber(",\"reasoning_tokens\":", record.reasoningTokens)
+        line.writeMilliseconds(",\"first_ms\":", record.firstEvent)
+        line.writeMilliseconds(",\"total_ms\":", record.total)
+        line.writeNumber(",\"bytes_in\":", record.bytesIn)
+        line.writeNumber(",\"bytes_out\":", record.bytesOut)
+        line.writeJSON(",\"finish\":", record.finish)
+        line.writeJSON(",\"error\":", record.error)
+        line.write("}\n")
     }
 }
 
@@ -123,37 +128,41 @@ extension String {
     }
 }
 
-extension ByteBuffer {
-    fileprivate mutating func writeText(_ name: StaticString, _ value: String?, _ limit: Int) {
+extension AccessRecord {
+    /// The most room that the record's texts can take.
+    fileprivate var room: Int {
+        LineWriter.room(for: method) + LineWriter.room(for: path) + LineWriter.room(for: id)
+            + LineWriter.room(for: key) + LineWriter.room(for: model) + LineWriter.room(for: upstream)
+            + LineWriter.room(for: finish) + LineWriter.room(for: error)
+    }
+}
+
+extension LineWriter {
+    fileprivate mutating func writeText(_ name: StaticString, _ value: String?) {
         guard let value else { return }
-        writeStaticString(name)
-        writeTextValue(value, limit: limit)
+        write(name)
+        writeValue(value)
     }
 
-    fileprivate mutating func writeJSON(_ name: StaticString, _ value: String?, _ limit: Int) {
+    fileprivate mutating func writeJSON(_ name: StaticString, _ value: String?) {
         guard let value else { return }
-        writeStaticString(name)
-        writeQuoted(value, limit: limit)
+        write(name)
+        writeQuoted(value)
     }
 
     fileprivate mutating func writeNumber(_ name: StaticString, _ value: Int?) {
         guard let value else { return }
-        writeStaticString(name)
-        writeDigits(value)
+        write(name)
+        write(value)
     }
 
     /// Appends microseconds as milliseconds with three decimals.
     fileprivate mutating func writeMilliseconds(_ name: StaticString, _ microseconds: Int64?) {
         guard let microseconds else { return }
-        writeStaticString(name)
+        write(name)
         let (whole, rest) = max(0, microseconds).quotientAndRemainder(dividingBy: 1000)
-        writeDigits(Int(whole))
-        writeStaticString(".")
-        writePadded(rest, width: 3)
-    }
-
-    /// Appends a count; none of a record's is ever negative.
-    fileprivate mutating func writeDigits(_ value: Int) {
-        writePadded(Int64(max(0, value)), width: 1)
+        write(Int(whole))
+        write(".")
+        write(Int(rest), width: 3)
     }
 }

@@ -13,7 +13,7 @@ public enum LogFormat: String, Sendable {
 
 /// What a field may hold in plain sight; everything else is escaped, so that no value can forge a line or a field,
 /// or make a terminal do something.
-private enum ByteClass {
+enum ByteClass {
     /// Whether a byte may stand as it is in an unquoted text value.
     static func isBare(_ byte: UInt8) -> Bool {
         byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")

@@ -37,15 +37,31 @@ struct TimestampWriter {
 
     /// Appends e.g. `2026-11-21T02:09:56.123Z`; the time is in milliseconds since 1970.
     mutating func write(_ milliseconds: Int64, into out: inout ByteBuffer) {
+        let rest = enter(milliseconds)
+        out.writeString(text)
+        out.writePadded(rest, width: 3)
+        out.writeStaticString("Z")
+    }
+
+    /// The same for a line with its room reserved.
+    mutating func write(_ milliseconds: Int64, into out: inout LineWriter) {
+        let rest = enter(milliseconds)
+        out.writePlain(text)
+        out.write(Int(rest), width: 3)
+        out.write("Z")
+    }
+
+    /// Makes `text` that of the second.
+    ///
+    /// - Returns: the milliseconds within it.
+    private mutating func enter(_ milliseconds: Int64) -> Int64 {
         let (quotient, remainder) = milliseconds.quotientAndRemainder(dividingBy: 1000)
         let current = remainder < 0 ? quotient - 1 : quotient
         if current != second {
             second = current
             text = Self.secondText(current)
         }
-        out.writeString(text)
-        out.writePadded(remainder < 0 ? remainder + 1000 : remainder, width: 3)
-        out.writeStaticString("Z")
+        return remainder < 0 ? remainder + 1000 : remainder
     }
 
     private static func secondText(_ second: Int64) -> String {

@@ -37,7 +37,8 @@ final class AnswerHead {
 
     /// Writes the head.
     func write(
-        into out: inout ByteBuffer, framing: BodyFraming, keepAlive: Bool, clock: inout DateHeader
+        into out: inout ByteBuffer, framing: BodyFraming, keepAlive: Bool, isHTTP10: Bool = false,
+        clock: inout DateHeader
     ) {
         out.reserveCapacity(minimumWritableBytes: 384)
         if status == 200 {
@@ -64,7 +65,12 @@ final class AnswerHead {
         case .close, .none: break
         }
         if isStream { out.writeStaticString("cache-control: no-cache\r\nx-accel-buffering: no\r\n") }
-        if !keepAlive { out.writeStaticString("connection: close\r\n") }
+        if !keepAlive {
+            out.writeStaticString("connection: close\r\n")
+        } else if isHTTP10 {
+            // There the connection closes unless it is said.
+            out.writeStaticString("connection: keep-alive\r\n")
+        }
         if !requestID.isEmpty {
             out.writeStaticString("x-request-id: ")
             out.writeString(requestID)

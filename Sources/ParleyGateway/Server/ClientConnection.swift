@@ -30,7 +30,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private var gotPart = false
     private var hasFailedParsing = false
     private var headPendingSince: NIODeadline?
-    private var lastActivity = NIODeadline.now()
+    private var lastRead = NIODeadline.now()
+    private var lastWrite = NIODeadline.now()
     private var lingerUntil: NIODeadline?
     private(set) var isClosed = false
     /// Why the running call must end although the client is still there; set when the server shuts down.
@@ -48,7 +49,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// The next request, as soon as its head is there; nil when the connection is to end.
     func nextRequest() async -> Request? {
-        while !isClosed {
+        while !isClosed, !Task.isCancelled {
             if !queue.isEmpty {
                 let request = queue.removeFirst()
                 resumeReading()
@@ -68,8 +69,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             request.expectsContinue = false
             write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
         }
-        while !request.isComplete, request.failure == nil, !isClosed { await waiter.wait() }
-        if let failure = request.failure { throw failure }
+        while !request.isComplete, request.failure == nil, !isClosed, abortion == nil { await waiter.wait() }
+        if let failure = request.failure ?? abortion { throw failure }
         if isClosed { throw ParleyError(.cancelled, "The client left.") }
     }
 
@@ -92,7 +93,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// Sends bytes as they are.
     func write(_ bytes: ByteBuffer) {
         guard let context, !isClosed else { return }
-        lastActivity = .now()
+        lastWrite = .now()
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
     }
 
@@ -158,13 +159,13 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        lastActivity = .now()
+        lastRead = .now()
         if gotPart {
             gotPart = false
             headPendingSince = nil
         } else if receiving == nil, headPendingSince == nil {
             // Bytes that make no complete head yet.
-            headPendingSince = lastActivity
+            headPendingSince = lastRead
         }
         waiter.signal()
     }
@@ -239,7 +240,6 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             let exchange = Exchange(shard: shard, client: self, request: request)
             await exchange.run()
             response.isIdle = true
-            lastActivity = .now()
             guard response.keepsAlive, !isClosed else { break }
         }
         guard !isClosed else { return }
@@ -260,20 +260,24 @@ extension ClientConnection: Swept {
             if lingerUntil <= now { close() }
         } else if let stalled = response.stalledUntil, stalled <= now {
             close()
+        } else if response.takesComments {
+            // Whatever of the next request is arriving meanwhile has time until this one is answered.
+            if server.keepaliveComment > .zero, lastWrite + server.keepaliveComment <= now { sendComment() }
         } else if let request = receiving {
-            guard lastActivity + server.headerTimeout < now, !request.expectsContinue else { return }
+            guard lastRead + server.headerTimeout < now, !request.expectsContinue else { return }
             refuse(Self.slow("body"))
-        } else if let since = headPendingSince {
-            if since + server.headerTimeout < now {
-                headPendingSince = nil
-                refuse(Self.slow("head"))
-            }
         } else if response.isIdle {
-            if queue.isEmpty, lastActivity + server.idle < now { close() }
-        } else if response.takesComments, server.keepaliveComment > .zero,
-            lastActivity + server.keepaliveComment <= now
-        {
-            sendComment()
+            sweepIdle(server, now)
+        }
+    }
+
+    private func sweepIdle(_ server: ServerRules, _ now: NIODeadline) {
+        if let since = headPendingSince {
+            guard since + server.headerTimeout < now, lastWrite + server.headerTimeout < now else { return }
+            headPendingSince = nil
+            refuse(Self.slow("head"))
+        } else if queue.isEmpty, max(lastRead, lastWrite) + server.idle < now {
+            close()
         }
     }
 

@@ -46,6 +46,8 @@ struct RequestHead {
             failure = ParleyError(.invalid, "A request has exactly one host header.", code: "invalid_http")
         }
         if isHTTP10 { expectsContinue = false }
+        // The parser reads nothing after a request that offers to upgrade; the offer itself is not taken.
+        if head.headers.contains(name: "upgrade") { keepsAlive = false }
     }
 
     /// The length decides first, so that most headers cost one comparison.

@@ -65,7 +65,9 @@ extension ClientConnection {
         var out = ByteBuffer()
         let isJoined = body.readableBytes <= 32 << 10 && !omitsBody
         out.reserveCapacity(512 + (isJoined ? body.readableBytes : 0))
-        head.write(into: &out, framing: response.framing, keepAlive: response.keepsAlive, clock: &shard.clock)
+        head.write(
+            into: &out, framing: response.framing, keepAlive: response.keepsAlive, isHTTP10: response.isHTTP10,
+            clock: &shard.clock)
         guard !omitsBody else {
             write(out)
             return

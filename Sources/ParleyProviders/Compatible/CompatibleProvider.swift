@@ -4,6 +4,7 @@
 import NIOCore
 import ParleyCore
 import ParleyDialects
+import ParleyWire
 import Synchronization
 
 /// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL.

@@ -14,7 +14,7 @@ enum ModelList {
     static func fetch(
         _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector
     ) async throws(ParleyError) -> [ListedModel] {
-        let limits = AttemptLimits(target.timeouts, deadline: .distantFuture, now: .now())
+        let limits = AttemptLimits(target.timeouts, TimeoutOverrides(), deadline: .distantFuture, now: .now())
         let request = UpstreamRequest(
             endpoint: target.endpoint, head: head, body: nil, isIdempotent: true, connectTimeout: limits.connect,
             headDeadline: limits.first)

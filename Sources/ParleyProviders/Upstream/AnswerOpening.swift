@@ -6,6 +6,8 @@ import ParleyCore
 import ParleyDialects
 
 /// Reads an answer with a good status up to the commit point, and says what goes on from there.
+///
+/// What waits is kept apart from what needs much room, since the room of a function that waits is held for long.
 struct AnswerOpening {
     /// Whole answers up to this size are looked over before the client sees anything; longer ones pass unseen.
     static let holdLimit = 1 << 20
@@ -13,32 +15,15 @@ struct AnswerOpening {
     static let translationLimit = 32 << 20
 
     let reader: AnswerReader
-    let call: Call
-    let route: UpstreamRoute
+    let attempt: UpstreamAttempt
 
     /// The answer's content.
     func content() async throws(ParleyError) -> Reply.Content {
-        switch (try await shape(), call.stream) {
-        case (.events, true):
-            if let relaying = route.relaying {
-                let relay = relaying.makeStreamRelay(stripUsage: route.stripsUsage)
-                return .client(try await UpstreamBody.opened(reader, relay))
-            }
-            let decoder = route.upstream.makeStreamDecoder()
-            guard case .client = call.form else { return .events(try await UpstreamEvents.opened(reader, decoder)) }
-            let encoder = route.client.makeStreamEncoder(AnswerContext(call))
-            return .client(try await UpstreamBody.opened(reader, Transcoder(decoder: decoder, encoder: encoder)))
-        case (.json, false):
-            return try await whole()
-        case (.json, true):
-            let events = EventReplay.events(of: try await decodedWhole())
-            guard case .client = call.form else { return .events(ReadyEvents(events)) }
-            let encoder = route.client.makeStreamEncoder(AnswerContext(call))
-            return .client(EncodedEvents(source: ReadyEvents(events), encoder: encoder))
-        case (.events, false):
-            let response = try await collected()
-            guard case .client = call.form else { return .whole(response) }
-            return .client(ReadyBody(route.client.encodeWhole(response, AnswerContext(call)), of: response))
+        switch (try await shape(), attempt.call.stream) {
+        case (.events, true): try await stream()
+        case (.json, false): try await whole()
+        case (.json, true): try replayed(try await held())
+        case (.events, false): try written(try await collected().response())
         case (.webPage, _):
             throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer")
         case (.unknown, _):
@@ -48,19 +33,19 @@ struct AnswerOpening {
 
     /// Reads until the answer's first character is there, and gives it back.
     private func shape() async throws(ParleyError) -> BodyShape {
-        let contentType = reader.headers.first("content-type")
+        let isStream = attempt.call.stream
         var seen = ByteBuffer()
         while true {
             // The first-event limit of a whole answer ended with its head.
-            guard let bytes = try await call.stream ? reader.nextBeforeFirst() : reader.next() else {
+            guard let bytes = try await isStream ? reader.nextBeforeFirst() : reader.next() else {
                 guard seen.readableBytes > 0 else {
                     throw ParleyError(.upstreamUnavailable, "the service sent an empty answer")
                 }
                 reader.giveBack(seen)
-                return BodyShape(seen, contentType: contentType, isWhole: true) ?? .unknown
+                return shape(of: seen, isWhole: true) ?? .unknown
             }
             seen = seen.readableBytes == 0 ? bytes : seen.joined(bytes)
-            if let shape = BodyShape(seen, contentType: contentType, isWhole: false) {
+            if let shape = shape(of: seen, isWhole: false) {
                 reader.giveBack(seen)
                 return shape
             }
@@ -68,26 +53,83 @@ struct AnswerOpening {
         }
     }
 
+    private func shape(of bytes: ByteBuffer, isWhole: Bool) -> BodyShape? {
+        BodyShape(bytes, contentType: reader.headers.first("content-type"), isWhole: isWhole)
+    }
+
+    // MARK: Streams
+
+    private func stream() async throws(ParleyError) -> Reply.Content {
+        if let body = streamBody() {
+            try await body.open()
+            return .client(body)
+        }
+        let source = UpstreamEvents(reader, attempt.route.upstream.makeStreamDecoder())
+        try await source.open()
+        return .events(source)
+    }
+
+    /// The stream as bytes for the client; nil where the caller wants events.
+    @inline(never)
+    private func streamBody() -> UpstreamBody? {
+        let route = attempt.route
+        if let relaying = route.relaying {
+            return UpstreamBody(reader, relaying.makeStreamRelay(stripUsage: route.stripsUsage))
+        }
+        guard case .client = attempt.call.form else { return nil }
+        let encoder = route.client.makeStreamEncoder(AnswerContext(attempt.call))
+        return UpstreamBody(reader, Transcoder(decoder: route.upstream.makeStreamDecoder(), encoder: encoder))
+    }
+
+    /// A whole answer in place of the stream that was asked for.
+    @inline(never)
+    private func replayed(_ body: ByteBuffer) throws(ParleyError) -> Reply.Content {
+        let events = ReadyEvents(EventReplay.events(of: try decoded(body)))
+        guard case .client = attempt.call.form else { return .events(events) }
+        let encoder = attempt.route.client.makeStreamEncoder(AnswerContext(attempt.call))
+        return .client(EncodedEvents(source: events, encoder: encoder))
+    }
+
     // MARK: Whole answers
 
     private func whole() async throws(ParleyError) -> Reply.Content {
-        guard let relaying = route.relaying else {
-            let response = try await decodedWhole()
-            guard case .client = call.form else { return .whole(response) }
-            return .client(ReadyBody(route.client.encodeWhole(response, AnswerContext(call)), of: response))
-        }
+        guard attempt.route.relaying != nil else { return try translated(try await held()) }
         let (body, isWhole) = try await reader.collect(limit: Self.holdLimit)
         guard isWhole else { return .client(LongBody(body, reader: reader)) }
-        let observed = try relaying.inspectWhole(body)
-        return .client(ReadyBody(body, contentType: "application/json", observed: observed))
+        return .client(try inspected(body))
     }
 
-    private func decodedWhole() async throws(ParleyError) -> ChatResponse {
+    /// An answer that is passed on as it is.
+    @inline(never)
+    private func inspected(_ body: ByteBuffer) throws(ParleyError) -> ReadyBody {
+        let observed = try attempt.route.relaying?.inspectWhole(body)
+        return ReadyBody(body, contentType: "application/json", observed: observed ?? Observation())
+    }
+
+    @inline(never)
+    private func translated(_ body: ByteBuffer) throws(ParleyError) -> Reply.Content {
+        try written(try decoded(body))
+    }
+
+    /// The answer as the caller can use it.
+    @inline(never)
+    private func written(_ response: ChatResponse) throws(ParleyError) -> Reply.Content {
+        guard case .client = attempt.call.form else { return .whole(response) }
+        let body = attempt.route.client.encodeWhole(response, AnswerContext(attempt.call))
+        return .client(ReadyBody(body, of: response))
+    }
+
+    /// All of an answer that must be translated.
+    private func held() async throws(ParleyError) -> ByteBuffer {
         let (body, isWhole) = try await reader.collect(limit: Self.translationLimit)
         guard isWhole else {
             throw ParleyError(.upstreamUnavailable, "the service's answer is too long to be translated")
         }
-        var response = try route.upstream.decodeWhole(body)
+        return body
+    }
+
+    private func decoded(_ body: ByteBuffer) throws(ParleyError) -> ChatResponse {
+        var response = try attempt.route.upstream.decodeWhole(body)
         for index in response.choices.indices where response.choices[index].finish == nil {
             // Spark says no reason: a whole answer is over all the same.
             let hasCalls = !response.choices[index].message.toolCalls.isEmpty
@@ -97,28 +139,43 @@ struct AnswerOpening {
     }
 
     /// A stream that nobody asked for, put together.
-    private func collected() async throws(ParleyError) -> ChatResponse {
-        var decoder = route.upstream.makeStreamDecoder()
-        var collector = ChatCollector()
-        var size = 0
-        var isOpen = true
-        while isOpen, !decoder.isComplete {
-            var events: [Event] = []
-            if let bytes = try await reader.next() {
-                size += bytes.readableBytes
-                guard size <= Self.translationLimit else {
-                    throw ParleyError(.upstreamUnavailable, "the service's answer is too long to be translated")
-                }
-                try decoder.push(bytes, into: &events)
-            } else {
-                try decoder.finish(into: &events)
-                isOpen = false
-            }
-            for event in events { collector.add(event) }
-        }
+    private func collected() async throws(ParleyError) -> StreamCollection {
+        let collection = StreamCollection(attempt.route.upstream.makeStreamDecoder())
+        while try collection.take(try await reader.next()) {}
         reader.cancel()
-        return collector.response()
+        return collection
     }
+}
+
+/// A stream on its way to becoming a whole answer.
+private final class StreamCollection {
+    private var decoder: any StreamDecoder
+    private var collector = ChatCollector()
+    private var size = 0
+
+    init(_ decoder: any StreamDecoder) {
+        self.decoder = decoder
+    }
+
+    /// Takes in what arrived; nil is the body's end.
+    ///
+    /// - Returns: whether more is wanted.
+    func take(_ bytes: ByteBuffer?) throws(ParleyError) -> Bool {
+        var events: [Event] = []
+        if let bytes {
+            size += bytes.readableBytes
+            guard size <= AnswerOpening.translationLimit else {
+                throw ParleyError(.upstreamUnavailable, "the service's answer is too long to be translated")
+            }
+            try decoder.push(bytes, into: &events)
+        } else {
+            try decoder.finish(into: &events)
+        }
+        for event in events { collector.add(event) }
+        return bytes != nil && !decoder.isComplete
+    }
+
+    func response() -> ChatResponse { collector.response() }
 }
 
 extension ByteBuffer {

@@ -14,12 +14,16 @@ struct AttemptLimits {
     var total: NIODeadline
 
     /// Limits of an attempt that begins `now` within a call that ends at `deadline`.
-    init(_ timeouts: TimeoutOverrides, deadline: NIODeadline, now: NIODeadline) {
+    ///
+    /// - Parameters:
+    ///   - strong: limits that the layers above set.
+    ///   - weak: limits for what they leave open.
+    init(_ strong: TimeoutOverrides, _ weak: TimeoutOverrides, deadline: NIODeadline, now: NIODeadline) {
         let standard = TimeoutOverrides.standard
-        total = min(deadline, now + (timeouts.total ?? standard.total ?? .minutes(10)))
-        connect = timeouts.connect ?? standard.connect ?? .seconds(5)
-        first = min(total, now + (timeouts.first ?? standard.first ?? .seconds(60)))
-        idle = timeouts.idle ?? standard.idle ?? .seconds(60)
+        total = min(deadline, now + (strong.total ?? weak.total ?? standard.total ?? .minutes(10)))
+        connect = strong.connect ?? weak.connect ?? standard.connect ?? .seconds(5)
+        first = min(total, now + (strong.first ?? weak.first ?? standard.first ?? .seconds(60)))
+        idle = strong.idle ?? weak.idle ?? standard.idle ?? .seconds(60)
     }
 }
 
@@ -38,6 +42,9 @@ final class AnswerReader {
     }
 
     var status: Int { answer.status }
+
+    /// Whether the status is one of success.
+    var isAccepted: Bool { (200..<300).contains(answer.status) }
 
     var headers: HeaderBlock { answer.headers }
 
@@ -81,27 +88,7 @@ final class AnswerReader {
     func cancel() { answer.cancel() }
 
     private func take() -> ByteBuffer? {
-        defer { returned = nil }
-        return returned
-    }
-}
-
-extension ByteBuffer {
-    /// Whether `text` occurs. Skips by its length (Horspool), since requests may be long.
-    func contains(_ text: String) -> Bool {
-        let wanted = Array(text.utf8)
-        guard let last = wanted.last else { return true }
-        var skips = [Int](repeating: wanted.count, count: 256)
-        for (index, byte) in wanted.dropLast().enumerated() { skips[Int(byte)] = wanted.count - 1 - index }
-        return withUnsafeReadableBytes { bytes in
-            var end = wanted.count - 1
-            while end < bytes.count {
-                let byte = bytes[end]
-                if byte == last, bytes[(end + 1 - wanted.count)...end].elementsEqual(wanted) { return true }
-                end += skips[Int(byte)]
-            }
-            return false
-        }
+        returned.take()
     }
 }
 

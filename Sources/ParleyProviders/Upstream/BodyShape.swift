@@ -12,9 +12,9 @@ enum BodyShape: Equatable {
     case unknown
 
     /// Judges by the first bytes; nil while there is nothing but white space and more may come.
-    init?(_ bytes: ByteBuffer, contentType: String?, isWhole: Bool) {
-        let start = bytes.readableBytesView.first { byte in
-            byte != 0x20 && byte != 0x09 && byte != 0x0A && byte != 0x0D
+    init?(_ bytes: ByteBuffer, contentType: @autoclosure () -> String?, isWhole: Bool) {
+        let start = bytes.withUnsafeReadableBytes { bytes in
+            bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
         }
         guard let start else {
             guard isWhole else { return nil }
@@ -31,10 +31,10 @@ enum BodyShape: Equatable {
             self = .events
         case UInt8(ascii: "d"), UInt8(ascii: "e"), UInt8(ascii: "i"), UInt8(ascii: "r"):
             // data, event, id, retry; but what calls itself JSON may begin with an unquoted word.
-            let isJSON = contentType?.lowercased().hasPrefix("application/json") == true
+            let isJSON = contentType()?.lowercased().hasPrefix("application/json") == true
             self = isJSON && start != UInt8(ascii: "d") ? .unknown : .events
         default:
-            self = contentType?.lowercased().hasPrefix("text/event-stream") == true ? .events : .unknown
+            self = contentType()?.lowercased().hasPrefix("text/event-stream") == true ? .events : .unknown
         }
     }
 }

@@ -15,9 +15,13 @@ extension OpenAIChat: RelayingDialect {
 
     /// The request with its top level changed; nil where something further down must change.
     public func splice(
-        _ body: ByteBuffer, model: String, stream: Bool, overrides: [FieldOverride], dropped: inout [String]
+        _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
+        dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
         guard !needsRewriting(body) else { return nil }
+        if let known = (reading as? RequestScan)?.scan, known.isScan(of: body) {
+            return try edited(scan: known, model: model, stream: stream, overrides: overrides, dropped: &dropped)
+        }
         let scan: JSONScan
         do {
             scan = try JSONScan(body)
@@ -25,9 +29,7 @@ extension OpenAIChat: RelayingDialect {
             throw ParleyError(
                 .invalid, "The body is not valid JSON: \(error.message) at byte \(error.offset).")
         }
-        let edits = try requestEdits(
-            scan: scan, model: model, stream: stream, overrides: overrides, dropped: &dropped)
-        return scan.applying(edits)
+        return try edited(scan: scan, model: model, stream: stream, overrides: overrides, dropped: &dropped)
     }
 
     /// Whether a request has what this vendor must get in another form and what lies below the top level. Text that
@@ -80,6 +82,18 @@ extension OpenAIChat: RelayingDialect {
     }
 }
 
-extension ChatStreamRelay: StreamRelay {}
+extension ChatStreamRelay: StreamRelay {
+    /// Whether an event passed that cannot be taken back.
+    public var isMeaningful: Bool { observed.isMeaningful }
 
-extension Transcoder: StreamRelay {}
+    /// Whether the answer's proper end was seen.
+    public var isComplete: Bool { observed.isComplete }
+}
+
+extension Transcoder: StreamRelay {
+    /// Whether an event passed that cannot be taken back.
+    public var isMeaningful: Bool { observed.isMeaningful }
+
+    /// Whether the answer's proper end was seen.
+    public var isComplete: Bool { observed.isComplete }
+}

@@ -21,7 +21,7 @@ final class UpstreamBody: AnswerBody {
 
     var observed: Observation { relay.observed }
 
-    private init(_ reader: AnswerReader, _ relay: any StreamRelay) {
+    init(_ reader: AnswerReader, _ relay: any StreamRelay) {
         self.reader = reader
         self.relay = relay
     }
@@ -29,16 +29,15 @@ final class UpstreamBody: AnswerBody {
     /// Reads up to the first meaningful event or the end.
     ///
     /// - Throws: what went wrong before: nothing has been promised to the client then.
-    static func opened(_ reader: AnswerReader, _ relay: any StreamRelay) async throws(ParleyError) -> UpstreamBody {
-        let body = UpstreamBody(reader, relay)
-        var opening = ByteBuffer()
-        while case .open = body.state, !body.observed.isMeaningful {
-            body.push(try await reader.nextBeforeFirst(), into: &opening)
-        }
-        body.opening = opening
+    func open() async throws(ParleyError) {
+        while isOpening { push(try await reader.nextBeforeFirst(), into: &opening) }
         // A failure right behind the first words counts as one after them, however the bytes were cut.
-        if case .failed(let error) = body.state, !body.observed.isMeaningful { throw error }
-        return body
+        if case .failed(let error) = state, !relay.isMeaningful { throw error }
+    }
+
+    private var isOpening: Bool {
+        guard case .open = state else { return false }
+        return !relay.isMeaningful
     }
 
     func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
@@ -86,7 +85,7 @@ final class UpstreamBody: AnswerBody {
             reader.cancel()
             return
         }
-        if relay.observed.isComplete {
+        if relay.isComplete {
             state = .complete
             // The client's end does not wait for what the upstream may still send: a body that is over by now keeps
             // its connection, any other loses it.
@@ -103,26 +102,22 @@ final class UpstreamEvents: EventSource {
     private var isComplete = false
     private var failure: ParleyError?
 
-    private init(_ reader: AnswerReader, _ decoder: any StreamDecoder) {
+    init(_ reader: AnswerReader, _ decoder: any StreamDecoder) {
         self.reader = reader
         self.decoder = decoder
     }
 
     /// Reads up to the first meaningful event or the end.
-    static func opened(
-        _ reader: AnswerReader, _ decoder: any StreamDecoder
-    ) async throws(ParleyError) -> UpstreamEvents {
-        let source = UpstreamEvents(reader, decoder)
-        var isMeaningful = false
-        var opening: [Event] = []
-        while !isMeaningful, !source.isComplete, source.failure == nil {
-            let start = opening.count
-            source.push(try await reader.nextBeforeFirst(), into: &opening)
-            isMeaningful = opening[start...].contains(where: \.isMeaningful)
+    ///
+    /// - Throws: what went wrong before.
+    func open() async throws(ParleyError) {
+        var seen = 0
+        while !isComplete, failure == nil {
+            push(try await reader.nextBeforeFirst(), into: &opening)
+            if opening[seen...].contains(where: \.isMeaningful) { return }
+            seen = opening.count
         }
-        if let failure = source.failure, !isMeaningful { throw failure }
-        source.opening = opening
-        return source
+        if let failure { throw failure }
     }
 
     func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {

@@ -44,7 +44,7 @@ enum UpstreamRoute {
     /// Chooses the way and writes the request's body.
     static func prepare(
         _ call: Call, provider: any Provider, model: String
-    ) throws(ParleyError) -> (UpstreamRoute, ByteBuffer) {
+    ) throws(ParleyError) -> (route: UpstreamRoute, body: ByteBuffer) {
         var dropped: [String] = []
         defer { call.trace.drop(dropped) }
         guard let relaying = provider.relaying, relaying.id == call.dialect else {
@@ -59,7 +59,8 @@ enum UpstreamRoute {
         let route = UpstreamRoute.same(relaying, relays: relays, stripsUsage: strips)
         if call.request == nil,
             let body = try relaying.splice(
-                call.body, model: model, stream: call.stream, overrides: call.overrides, dropped: &dropped)
+                call.body, reading: call.reading, model: model, stream: call.stream, overrides: call.overrides,
+                dropped: &dropped)
         {
             return (route, body)
         }

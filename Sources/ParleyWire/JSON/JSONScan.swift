@@ -38,32 +38,28 @@ public struct JSONScan: Sendable {
     }
 
     private static func scan(_ raw: UnsafeRawBufferPointer, into members: inout [JSONMember]) throws(JSONError) -> Int {
-        guard var reader = JSONReader(raw) else { throw JSONError(offset: 0, message: "unexpected end of the text") }
-        reader.skipSpaces()
-        try reader.expect(UInt8(ascii: "{"), "expected an object")
-        let opening = reader.at
-        reader.skipSpaces()
-        if reader.at < reader.end, reader.byte(reader.at) == UInt8(ascii: "}") {
-            reader.at += 1
-            try reader.expectEnd()
-            return opening
+        var walk = try JSONText(raw).members()
+        while let member = try walk.next() { members.append(member) }
+        try walk.expectEnd()
+        return walk.opening
+    }
+
+    /// Whether this is a scan of these very bytes: the same ones in memory, which nobody can have changed since, as the
+    /// scan shares them.
+    public func isScan(of other: ByteBuffer) -> Bool {
+        bytes.withUnsafeReadableBytes { mine in
+            other.withUnsafeReadableBytes { theirs in
+                mine.baseAddress == theirs.baseAddress && mine.count == theirs.count
+            }
         }
-        while true {
-            let key = try reader.skipKey()
-            let start = reader.at
-            try reader.skipValue(depth: 1)
-            members.append(JSONMember(key: key.range, value: start..<reader.at, keyIsEscaped: key.escaped))
-            reader.skipSpaces()
-            guard reader.at < reader.end else { throw reader.failure("") }
-            let next = reader.byte(reader.at)
-            if next == UInt8(ascii: "}") { break }
-            guard next == UInt8(ascii: ",") else { throw reader.failure("expected a comma or a brace") }
-            reader.at += 1
-            reader.skipSpaces()
+    }
+
+    /// The member `name`, the last one where it is repeated. Keys with escapes are compared without them.
+    public func member(named name: StaticString) -> JSONMember? {
+        bytes.withUnsafeReadableBytes { raw in
+            let text = JSONText(raw)
+            return members.last { $0.isNamed(name, in: text) }
         }
-        reader.at += 1
-        try reader.expectEnd()
-        return opening
     }
 
     /// The member `name`, the last one where it is repeated. Keys with escapes are compared without them.
@@ -107,11 +103,7 @@ extension JSONScan {
 
     /// The member's value as text without escapes; nil where it is no string.
     public func string(_ member: JSONMember) -> String? {
-        guard first(member) == UInt8(ascii: "\"") else { return nil }
-        return read(member.value) { reader in
-            var reader = reader
-            return try? reader.string()
-        } ?? nil
+        bytes.withUnsafeReadableBytes { JSONText($0).string(member.value) }
     }
 
     /// The member's truth value; nil where it has none.
@@ -140,8 +132,8 @@ extension JSONScan {
     public func slice(_ member: JSONMember) -> ByteBuffer? { slice(member.value) }
 
     /// The first byte of the member's value, which tells its kind.
-    func first(_ member: JSONMember) -> UInt8? {
-        bytes.getInteger(at: bytes.readerIndex + member.value.lowerBound)
+    func first(_ member: JSONMember) -> UInt8 {
+        bytes.withUnsafeReadableBytes { JSONText($0).first(member.value) }
     }
 
     func slice(_ range: Range<Int>) -> ByteBuffer? {
@@ -154,5 +146,16 @@ extension JSONScan {
             guard range.upperBound <= raw.count, let reader = JSONReader(raw, at: range.lowerBound) else { return nil }
             return body(reader)
         }
+    }
+}
+
+/// A scan that travels with a request, so that whoever comes later need not repeat it.
+public final class RequestScan: RequestReading {
+    /// The scan.
+    public let scan: JSONScan
+
+    /// Keeps a scan.
+    public init(_ scan: JSONScan) {
+        self.scan = scan
     }
 }

@@ -12,7 +12,8 @@ struct AccessTests {
         "A missing, wrong or expired key is a 401 and nothing goes upstream",
         arguments: [
             ("authorization: -", "missing_api_key"), ("authorization: Bearer sk-wrong", "invalid_api_key"),
-            ("authorization: Bearer ", "invalid_api_key"), ("authorization: Bearer sk-parley-old-key-0123456789", "invalid_api_key"),
+            ("authorization: Bearer ", "invalid_api_key"),
+            ("authorization: Bearer sk-parley-old-key-0123456789", "invalid_api_key"),
             ("authorization: Basic c2stcGFybGV5", "invalid_api_key"),
         ])
     func unauthenticated(header: String, code: String) async throws {
@@ -80,7 +81,8 @@ struct AccessTests {
     @Test("A client's own request id is kept")
     func keptID() async throws {
         try await GatewayUnderTest.run { gateway, _ async throws in
-            #expect(try await gateway.get("/health", headers: ["x-request-id: my-id.1:2"])["x-request-id"] == "my-id.1:2")
+            #expect(
+                try await gateway.get("/health", headers: ["x-request-id: my-id.1:2"])["x-request-id"] == "my-id.1:2")
             #expect(try await gateway.get("/nowhere", headers: ["x-request-id: a"])["x-request-id"] == "a")
         }
     }

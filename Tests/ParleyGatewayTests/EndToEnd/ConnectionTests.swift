@@ -17,13 +17,17 @@ struct ConnectionTests {
             let text = "answer \(number)"
             return stream
                 ? Script(match: match, steps: [wait, Bodies.streamHead, .sse(.init(Bodies.stream(text)))])
-                : Script(match: match, steps: [
-                    wait, .head(.init(200, framing: .length)), .write(Bodies.whole.replacing("Hi,", with: text)),
-                ])
+                : Script(
+                    match: match,
+                    steps: [
+                        wait, .head(.init(200, framing: .length)), .write(Bodies.whole.replacing("Hi,", with: text)),
+                    ])
         }
         try await GatewayUnderTest.run(scripts: scripts) { gateway, _ in
             let client = try await gateway.connect()
-            let all = (0..<10).map { RawClient.post(Bodies.chat("m\($0)", stream: stream), headers: ["x-request-id: r\($0)"]) }
+            let all = (0..<10).map {
+                RawClient.post(Bodies.chat("m\($0)", stream: stream), headers: ["x-request-id: r\($0)"])
+            }
             try await client.send(all.joined())
             for number in 0..<10 {
                 let answer = try await client.answer()
@@ -70,7 +74,8 @@ struct ConnectionTests {
             let client = try await gateway.connect()
             let body = Bodies.chat(stream: stream)
             try await client.send(
-                RawClient.head("POST", "/v1/chat/completions", ["host: -", "content-length: \(body.utf8.count)"], version: "1.0")
+                RawClient.head(
+                    "POST", "/v1/chat/completions", ["host: -", "content-length: \(body.utf8.count)"], version: "1.0")
                     + body)
             let answer = try await client.answer()
             #expect(answer.status == 200)
@@ -166,7 +171,9 @@ struct ConnectionTests {
     @Test("The client's own headers do not reach the upstream")
     func ownHeaders() async throws {
         try await GatewayUnderTest.run { gateway, upstream in
-            let headers = ["x-secret: 1", "cookie: a=b", "te: trailers", "openai-beta: assistants=v2", "x-request-id: q"]
+            let headers = [
+                "x-secret: 1", "cookie: a=b", "te: trailers", "openai-beta: assistants=v2", "x-request-id: q",
+            ]
             #expect(try await gateway.post(Bodies.chat(), headers: headers).status == 200)
             let sent = try #require(await upstream.requests().first).headers
             for name in ["x-secret", "cookie", "te"] { #expect(sent[name] == nil) }

@@ -55,7 +55,8 @@ struct DisconnectTests {
 
     @Test("In the middle of a stream that keeps coming", arguments: Leaving.allCases)
     func midBusyStream(leaving: Leaving) async throws {
-        let busy = Script.Step.repeat(.init(1_000_000, write: Bodies.frames([Bodies.chunk("one")]), everyMilliseconds: 1))
+        let busy = Script.Step.repeat(
+            .init(1_000_000, write: Bodies.frames([Bodies.chunk("one")]), everyMilliseconds: 1))
         try await expectClose([Bodies.streamHead, busy], stream: true, leaving, until: "one")
     }
 

@@ -11,15 +11,19 @@ import Testing
 struct LifecycleTests {
     /// A stream that says one word, waits, and ends.
     private static func slow(_ milliseconds: Int) -> Script {
-        Script(match: .init(model: "slow"), steps: [
-            Bodies.streamHead, Bodies.events([Bodies.chunk("one ")]), .sleep(milliseconds: milliseconds),
-            Bodies.events([Bodies.chunk("two"), Bodies.last, "[DONE]"]),
-        ])
+        Script(
+            match: .init(model: "slow"),
+            steps: [
+                Bodies.streamHead, Bodies.events([Bodies.chunk("one ")]), .sleep(milliseconds: milliseconds),
+                Bodies.events([Bodies.chunk("two"), Bodies.last, "[DONE]"]),
+            ])
     }
 
-    private static let endless = Script(match: .init(model: "endless"), steps: [
-        Bodies.streamHead, Bodies.events([Bodies.chunk("one")]), .hang,
-    ])
+    private static let endless = Script(
+        match: .init(model: "endless"),
+        steps: [
+            Bodies.streamHead, Bodies.events([Bodies.chunk("one")]), .hang,
+        ])
 
     @Test("A running stream finishes with the old configuration while new calls use the new one")
     func adopt() async throws {
@@ -166,9 +170,10 @@ struct LifecycleTests {
             let head = try await gateway.connect()
             try await head.send("GET /health HT")
             try await gateway.waitForRunning(1)
-            await gateway.stop(drain: .milliseconds(100))
+            let stopping = Task { await gateway.stop(drain: .milliseconds(100)) }
             try await body.waitForClose()
             try await head.waitForClose()
+            await stopping.value
         }
     }
 

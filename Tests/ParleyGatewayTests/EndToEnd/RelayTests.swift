@@ -29,7 +29,9 @@ struct RelayTests {
 
     @Test("A stream reaches the client byte for byte when it asks for usage")
     func stream() async throws {
-        let data = ["{\"a\": 1, \"choices\":[]}", Bodies.chunk("Hi"), Bodies.chunk("wörld 🌍"), Bodies.last, Bodies.usage]
+        let data = [
+            "{\"a\": 1, \"choices\":[]}", Bodies.chunk("Hi"), Bodies.chunk("wörld 🌍"), Bodies.last, Bodies.usage,
+        ]
         let script = Script(steps: [
             Bodies.streamHead, .write(": hello\n\nid: 1\nretry: 5\n" + Bodies.frames(data) + "data: [DONE]\n\n"),
         ])
@@ -65,9 +67,10 @@ struct RelayTests {
         ])
     func names(asked: String, sent: String) async throws {
         var setup = GatewayUnderTest.Setup()
-        setup.provider = ["models: {renamed: deep/model-v1}"]
+        setup.provider = ["models: {renamed: deep/model-v1, target: target, inner: inner, other: other, gpt-9: gpt-9}"]
         setup.models = [
-            "renamed: up/renamed", "alias: up/target", #""gpt-*": up/gpt-*"#, "route: {route: fallback, of: [up/inner]}",
+            "renamed: up/renamed", "alias: up/target", #""gpt-*": up/gpt-*"#,
+            "route: {route: fallback, of: [up/inner]}",
         ]
         try await GatewayUnderTest.run(setup) { gateway, upstream in
             let before = #"{ "messages" : [{"role":"user","content":"model\": \"x"}],  "model":"#
@@ -135,7 +138,9 @@ struct RelayTests {
 
     @Test("Limits and ids that the upstream states are passed on")
     func headers() async throws {
-        let given = ["x-ratelimit-remaining-tokens": "17", "x-request-id": "req_up", "set-cookie": "a=b", "server": "x"]
+        let given = [
+            "x-ratelimit-remaining-tokens": "17", "x-request-id": "req_up", "set-cookie": "a=b", "server": "x",
+        ]
         try await GatewayUnderTest.run(scripts: [.json(Bodies.whole, headers: given)]) { gateway, _ in
             let answer = try await gateway.post(Bodies.chat(), headers: ["x-request-id: mine"])
             #expect(answer["x-ratelimit-remaining-tokens"] == "17")

@@ -43,9 +43,11 @@ struct StreamShapeTests {
 
     @Test("Comments pass unchanged, before, between and after events")
     func comments() async throws {
-        let text = ": a\n\n: OPENROUTER PROCESSING\n\n" + Bodies.frames([Bodies.chunk("Hi")]) + ":\n\n"
+        let text =
+            ": a\n\n: OPENROUTER PROCESSING\n\n" + Bodies.frames([Bodies.chunk("Hi")]) + ":\n\n"
             + Bodies.frames([Bodies.last]) + ": b\n\n" + Bodies.frames(["[DONE]"])
-        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text)])]) { gateway, _ async throws in
+        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text)])]) {
+            gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat(stream: true)).text == text)
         }
     }
@@ -54,7 +56,8 @@ struct StreamShapeTests {
     func afterDone() async throws {
         let text = Bodies.frames(Bodies.stream("Hi") + ["[DONE]"])
         let more = Bodies.frames([Bodies.chunk("never")])
-        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text + more)])]) { gateway, _ async throws in
+        try await GatewayUnderTest.run(scripts: [Script(steps: [Bodies.streamHead, .write(text + more)])]) {
+            gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat(stream: true)).text == text)
         }
     }
@@ -72,7 +75,9 @@ struct StreamShapeTests {
 
     @Test(
         "However the upstream's bytes are cut, the client gets the same ones",
-        arguments: [Script.Split.size(1), .size(2), .size(3), .size(7), .random(seed: 1, max: 40), .random(seed: 2, max: 300)])
+        arguments: [
+            Script.Split.size(1), .size(2), .size(3), .size(7), .random(seed: 1, max: 40), .random(seed: 2, max: 300),
+        ])
     func splits(split: Script.Split) async throws {
         let data = ["wörld ", "🌍", "漢字", "\\ud83c\\udf0d"].map { Bodies.chunk($0) } + [Bodies.last]
         let text = Bodies.frames(data + ["[DONE]"])
@@ -80,12 +85,15 @@ struct StreamShapeTests {
             Script(match: .init(model: "s"), steps: [Bodies.streamHead, .split(split), .write(text)]),
             Script(match: .init(model: "w"), steps: [Bodies.jsonHead, .split(split), .write(Bodies.whole)]),
             // The head in pieces too.
-            Script(match: .init(model: "h"), steps: [
-                .split(split),
-                .raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-                    + "\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n0\r\n\r\n"),
-                .cut(.fin),
-            ]),
+            Script(
+                match: .init(model: "h"),
+                steps: [
+                    .split(split),
+                    .raw(
+                        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                            + "\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n0\r\n\r\n"),
+                    .cut(.fin),
+                ]),
         ]
         try await GatewayUnderTest.run(scripts: scripts) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat("s", stream: true)).text == text)
@@ -107,7 +115,10 @@ struct StreamShapeTests {
     @Test("Informational answers before the real one are skipped")
     func interim() async throws {
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
-        let script = Script(steps: [.raw(text), .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole)])
+        let script = Script(steps: [
+            .raw(text), .head(.init(200, headers: ["content-type": "application/json"], framing: .length)),
+            .write(Bodies.whole),
+        ])
         try await GatewayUnderTest.run(scripts: [script]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat()).text == Bodies.whole)
         }
@@ -118,11 +129,14 @@ struct StreamShapeTests {
         let head = { (type: String) in Script.Step.head(.init(200, headers: ["content-type": type], framing: .close)) }
         let scripts = [
             Script(match: .init(model: "w"), steps: [head("application/json"), .write(Bodies.whole), .close]),
-            Script(match: .init(model: "s"), steps: [head("text/event-stream"), .sse(.init(Bodies.stream("Hi"))), .close]),
+            Script(
+                match: .init(model: "s"), steps: [head("text/event-stream"), .sse(.init(Bodies.stream("Hi"))), .close]),
         ]
         try await GatewayUnderTest.run(scripts: scripts) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat("w")).text == Bodies.whole)
-            #expect(try await gateway.post(Bodies.chat("s", stream: true)).text == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
+            #expect(
+                try await gateway.post(Bodies.chat("s", stream: true)).text
+                    == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
         }
     }
 }
@@ -143,7 +157,8 @@ struct KeepAliveCommentTests {
             #expect(answer.status == 200)
             #expect(answer["content-type"] == "text/event-stream; charset=utf-8")
             #expect(answer.text.hasPrefix(": keep-alive\n\n"))
-            #expect(answer.text.replacing(": keep-alive\n\n", with: "") == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
+            #expect(
+                answer.text.replacing(": keep-alive\n\n", with: "") == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
         }
     }
 
@@ -157,15 +172,17 @@ struct KeepAliveCommentTests {
         try await GatewayUnderTest.run(Self.setup, scripts: [Script(steps: steps)]) { gateway, _ in
             let answer = try await gateway.post(Bodies.chat(stream: true))
             #expect(answer.text.contains(": keep-alive\n\n"))
-            #expect(answer.text.replacing(": keep-alive\n\n", with: "")
-                == Bodies.frames([Bodies.chunk("one "), Bodies.chunk("two"), Bodies.last, "[DONE]"]))
+            #expect(
+                answer.text.replacing(": keep-alive\n\n", with: "")
+                    == Bodies.frames([Bodies.chunk("one "), Bodies.chunk("two"), Bodies.last, "[DONE]"]))
         }
     }
 
     @Test("An error after a comment is an event of the stream, and the connection goes on")
     func errorAfter() async throws {
         let steps: [Script.Step] = [
-            .sleep(milliseconds: 1_000), .head(.init(500, framing: .length)), .write(#"{"error":{"message":"broken"}}"#),
+            .sleep(milliseconds: 1_000), .head(.init(500, framing: .length)),
+            .write(#"{"error":{"message":"broken"}}"#),
         ]
         try await GatewayUnderTest.run(Self.setup, scripts: [Script(steps: steps)]) { gateway, _ in
             let client = try await gateway.connect()
@@ -182,7 +199,8 @@ struct KeepAliveCommentTests {
     @Test("A whole answer gets no comments")
     func whole() async throws {
         let steps: [Script.Step] = [
-            .sleep(milliseconds: 1_000), .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole),
+            .sleep(milliseconds: 1_000),
+            .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole),
         ]
         try await GatewayUnderTest.run(Self.setup, scripts: [Script(steps: steps)]) { gateway, _ async throws in
             #expect(try await gateway.post(Bodies.chat()).text == Bodies.whole)
@@ -195,7 +213,9 @@ struct KeepAliveCommentTests {
         setup.server = ["keepalive_comment: 0"]
         let steps: [Script.Step] = [.sleep(milliseconds: 1_000), Bodies.streamHead, .sse(.init(Bodies.stream("Hi")))]
         try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, _ async throws in
-            #expect(try await gateway.post(Bodies.chat(stream: true)).text == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
+            #expect(
+                try await gateway.post(Bodies.chat(stream: true)).text
+                    == Bodies.frames(Bodies.stream("Hi") + ["[DONE]"]))
         }
     }
 

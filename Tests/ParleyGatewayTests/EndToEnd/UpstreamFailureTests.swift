@@ -31,19 +31,44 @@ struct UpstreamFailureTests {
     @Test(
         "A first answer that is no answer is a 502, whole and streamed",
         arguments: [
-            ("nothing", [Script.Step.refuse]), ("a reset", [.cut(.rst)]), ("a garbage head", [.raw("SSH-2.0-x\r\n\r\n"), .cut(.fin)]),
+            ("nothing", [Script.Step.refuse]), ("a reset", [.cut(.rst)]),
+            ("a garbage head", [.raw("SSH-2.0-x\r\n\r\n"), .cut(.fin)]),
             ("half a head", [.raw("HTTP/1.1 200 OK\r\ncontent-ty"), .cut(.fin)]),
-            ("a head without end", [.raw("HTTP/1.1 200 OK\r\n" + String(repeating: "x: y\r\n", count: 20_000)), .cut(.fin)]),
+            (
+                "a head without end",
+                [.raw("HTTP/1.1 200 OK\r\n" + String(repeating: "x: y\r\n", count: 20_000)), .cut(.fin)]
+            ),
             ("two lengths", [.raw("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\n{}{}"), .hang]),
             ("a bad chunk size", [.raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n"), .hang]),
-            ("a web page", [.head(.init(200, headers: ["content-type": "text/html"], framing: .length)), .write("<html>login</html>")]),
+            (
+                "a web page",
+                [
+                    .head(.init(200, headers: ["content-type": "text/html"], framing: .length)),
+                    .write("<html>login</html>"),
+                ]
+            ),
             ("an empty body", [.head(.init(200, headers: ["content-type": "application/json"], framing: .length))]),
             ("half the JSON", [Bodies.jsonHead, .write(String(Bodies.whole.prefix(60)))]),
             ("JSON of something else", [Bodies.jsonHead, .write(#"{"ok":true}"#)]),
             ("a redirect", [.head(.init(302, headers: ["location": "http://127.0.0.1:1/"], framing: .length))]),
-            ("plain text", [.head(.init(200, headers: ["content-type": "text/plain"], framing: .length)), .write("Service ok")]),
-            ("a lying length", [.head(.init(200, headers: ["content-type": "application/json"], framing: .declaredLength(5_000))), .write(Bodies.whole), .cut(.fin)]),
-            ("a length too short", [.head(.init(200, headers: ["content-type": "application/json"], framing: .declaredLength(50))), .write(Bodies.whole), .hang]),
+            (
+                "plain text",
+                [.head(.init(200, headers: ["content-type": "text/plain"], framing: .length)), .write("Service ok")]
+            ),
+            (
+                "a lying length",
+                [
+                    .head(.init(200, headers: ["content-type": "application/json"], framing: .declaredLength(5_000))),
+                    .write(Bodies.whole), .cut(.fin),
+                ]
+            ),
+            (
+                "a length too short",
+                [
+                    .head(.init(200, headers: ["content-type": "application/json"], framing: .declaredLength(50))),
+                    .write(Bodies.whole), .hang,
+                ]
+            ),
         ] as [(String, [Script.Step])])
     func noAnswer(what: String, steps: [Script.Step]) async throws {
         try await GatewayUnderTest.run(Self.setup(), scripts: [Script(steps: steps)]) { gateway, upstream in
@@ -106,8 +131,10 @@ struct UpstreamFailureTests {
     func total() async throws {
         var setup = GatewayUnderTest.Setup()
         setup.defaults = ["timeout: {connect: 2s, first: 20s, idle: 20s, total: 1s}"]
-        let endless = Script.Step.repeat(.init(100_000, write: Bodies.frames([Bodies.chunk("x")]), everyMilliseconds: 20))
-        try await GatewayUnderTest.run(setup, scripts: [Script(steps: [Bodies.streamHead, endless])]) { gateway, upstream in
+        let endless = Script.Step.repeat(
+            .init(100_000, write: Bodies.frames([Bodies.chunk("x")]), everyMilliseconds: 20))
+        try await GatewayUnderTest.run(setup, scripts: [Script(steps: [Bodies.streamHead, endless])]) {
+            gateway, upstream in
             let answer = try await gateway.post(Bodies.chat(stream: true))
             #expect(answer.streamedText.hasPrefix("xxx"))
             #expect(answer.streamError?["code"] as? String == "timeout")
@@ -125,9 +152,14 @@ struct UpstreamFailureTests {
         }
     }
 
-    @Test("A stream that is cut ends in an error event without [DONE], and is not asked for again", arguments: [Script.Cut.fin, .rst])
+    @Test(
+        "A stream that is cut ends in an error event without [DONE], and is not asked for again",
+        arguments: [Script.Cut.fin, .rst])
     func cutMidStream(cut: Script.Cut) async throws {
-        let steps = [Bodies.streamHead, Bodies.events([Bodies.chunk("one "), Bodies.chunk("two")]), .sleep(milliseconds: 30), .cut(cut)]
+        let steps = [
+            Bodies.streamHead, Bodies.events([Bodies.chunk("one "), Bodies.chunk("two")]), .sleep(milliseconds: 30),
+            .cut(cut),
+        ]
         let setup = Self.setup("retry: {attempts: 3, backoff: 10ms}")
         try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, upstream in
             let client = try await gateway.connect()
@@ -156,8 +188,13 @@ struct UpstreamFailureTests {
     @Test(
         "A cut before any content is tried again, and the client sees nothing of it",
         arguments: [
-            [Script.Step.cut(.fin)], [.cut(.rst)], [Bodies.streamHead, .cut(.rst)], [Bodies.streamHead, .write(": ping\n\n"), .cut(.fin)],
-            [Bodies.streamHead, .write("data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"), .cut(.fin)],
+            [Script.Step.cut(.fin)], [.cut(.rst)], [Bodies.streamHead, .cut(.rst)],
+            [Bodies.streamHead, .write(": ping\n\n"), .cut(.fin)],
+            [
+                Bodies.streamHead,
+                .write("data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"),
+                .cut(.fin),
+            ],
             [Bodies.streamHead, .end], [.head(.init(503, framing: .length)), .write("busy")],
         ] as [[Script.Step]])
     func cutBeforeContent(steps: [Script.Step]) async throws {
@@ -199,7 +236,8 @@ struct UpstreamFailureTests {
 
     @Test("A length that promises more than comes is an error event in a stream")
     func longLength() async throws {
-        let head = Script.Step.head(.init(200, headers: ["content-type": "text/event-stream"], framing: .declaredLength(100_000)))
+        let head = Script.Step.head(
+            .init(200, headers: ["content-type": "text/event-stream"], framing: .declaredLength(100_000)))
         let steps = [head, .write(Bodies.frames([Bodies.chunk("Hi")])), .cut(.fin)]
         try await GatewayUnderTest.run(scripts: [Script(steps: steps)]) { gateway, _ in
             let answer = try await gateway.post(Bodies.chat(stream: true))
@@ -208,10 +246,13 @@ struct UpstreamFailureTests {
         }
     }
 
-    @Test("A length that promises less than comes ends the stream in an error event, and the connection is not used again")
+    @Test(
+        "A length that promises less than comes ends the stream in an error event, and the connection is not used again"
+    )
     func shortLength() async throws {
         let text = Bodies.frames([Bodies.chunk("Hi")])
-        let head = Script.Step.head(.init(200, headers: ["content-type": "text/event-stream"], framing: .declaredLength(text.utf8.count)))
+        let head = Script.Step.head(
+            .init(200, headers: ["content-type": "text/event-stream"], framing: .declaredLength(text.utf8.count)))
         let steps = [head, .write(text + Bodies.frames([Bodies.last, "[DONE]"]))]
         try await GatewayUnderTest.run(scripts: [Script(times: 1, steps: steps)]) { gateway, upstream in
             let answer = try await gateway.post(Bodies.chat(stream: true))
@@ -234,7 +275,8 @@ struct UpstreamFailureTests {
 
     @Test("An error as a stream's first event is an error answer")
     func errorFirst() async throws {
-        let error = #"{"error":{"message":"No credit.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#
+        let error =
+            #"{"error":{"message":"No credit.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#
         try await GatewayUnderTest.run(scripts: [.stream([error])]) { gateway, _ in
             let answer = try await gateway.post(Bodies.chat(stream: true))
             #expect(answer.status >= 400)
@@ -268,7 +310,9 @@ struct UpstreamFailureTests {
         try await GatewayUnderTest.run(scripts: scripts) { gateway, _ in
             let whole = try await gateway.post(Bodies.chat("streams"))
             #expect(whole.status == 200)
-            #expect(((whole.json["choices"] as? [[String: Any]])?.first?["message"] as? [String: Any])?["content"] as? String == "Hi")
+            #expect(
+                ((whole.json["choices"] as? [[String: Any]])?.first?["message"] as? [String: Any])?["content"]
+                    as? String == "Hi")
             let stream = try await gateway.post(Bodies.chat("whole", stream: true))
             #expect(stream.streamedText == "Hi, wörld. 🌍")
             #expect(stream.events.last == "[DONE]")
@@ -277,7 +321,8 @@ struct UpstreamFailureTests {
 
     @Test("Retry-After is waited for")
     func retryAfter() async throws {
-        let full = Script.json(#"{"error":{"message":"slow down"}}"#, status: 429, headers: ["retry-after": "1"], times: 1)
+        let full = Script.json(
+            #"{"error":{"message":"slow down"}}"#, status: 429, headers: ["retry-after": "1"], times: 1)
         let setup = Self.setup("retry: {attempts: 3, backoff: 10ms, max_wait: 5s}")
         try await GatewayUnderTest.run(setup, scripts: [full]) { gateway, upstream in
             let start = ContinuousClock.now
@@ -301,10 +346,13 @@ struct UpstreamFailureTests {
         }
     }
 
-    @Test("A connection that the upstream closed while it was idle does not fail the next call", arguments: [Script.Cut.fin, .rst])
+    @Test(
+        "A connection that the upstream closed while it was idle does not fail the next call",
+        arguments: [Script.Cut.fin, .rst])
     func stale(cut: Script.Cut) async throws {
         let steps: [Script.Step] = [
-            .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole), .end, .cut(cut),
+            .head(.init(200, headers: ["content-type": "application/json"], framing: .length)), .write(Bodies.whole),
+            .end, .cut(cut),
         ]
         let setup = Self.setup("retry: {attempts: 2, backoff: 10ms}")
         try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, upstream in

@@ -38,7 +38,8 @@ struct ClientAnswer: Sendable {
     var events: [String] {
         text.replacing("\r\n", with: "\n").components(separatedBy: "\n\n").compactMap { frame in
             let lines = frame.components(separatedBy: "\n").filter { $0.hasPrefix("data:") }
-            return lines.isEmpty ? nil : lines.map { $0.dropFirst($0.hasPrefix("data: ") ? 6 : 5) }.joined(separator: "\n")
+            return lines.isEmpty
+                ? nil : lines.map { $0.dropFirst($0.hasPrefix("data: ") ? 6 : 5) }.joined(separator: "\n")
         }
     }
 
@@ -96,7 +97,8 @@ struct AnswerParser: Sendable {
     /// What there is, for a failing test's message.
     var summary: String {
         let open = "\(current.status) with \(current.bodyCount) bytes: \(current.text.prefix(300))"
-        return "\(answers.count) answers, open: \(open), closed: \(isClosed), fault: \(fault ?? "none")"
+        return
+            "\(answers.count) answers, open: \(open), closed: \(isClosed), reset: \(isReset), fault: \(fault ?? "none")"
     }
 
     mutating func feed(_ bytes: ByteBuffer) {

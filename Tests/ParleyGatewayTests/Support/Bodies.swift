@@ -6,7 +6,8 @@ import ParleyTestKit
 /// Requests and answers that tests use.
 enum Bodies {
     /// A chat request.
-    static func chat(_ model: String? = "m", stream: Bool = false, text: String = "Hello", more: String = "") -> String {
+    static func chat(_ model: String? = "m", stream: Bool = false, text: String = "Hello", more: String = "") -> String
+    {
         let model = model.map { #""model":"\#($0)","# } ?? ""
         let stream = stream ? #""stream":true,"# : ""
         return #"{\#(model)\#(stream)"messages":[{"role":"user","content":"\#(text)"}]\#(more)}"#

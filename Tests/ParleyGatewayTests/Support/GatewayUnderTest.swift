@@ -139,7 +139,8 @@ final class GatewayUnderTest: Sendable {
     /// One call on a connection of its own.
     @discardableResult
     func post(
-        _ body: String, path: String = "/v1/chat/completions", headers: [String] = [], within bound: Duration = .seconds(30)
+        _ body: String, path: String = "/v1/chat/completions", headers: [String] = [],
+        within bound: Duration = .seconds(30)
     ) async throws -> ClientAnswer {
         let client = try await connect()
         defer { client.close() }

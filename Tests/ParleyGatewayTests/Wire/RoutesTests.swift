@@ -17,7 +17,8 @@ struct RoutesTests {
             ("/v1/models/openai/gpt-4o", .model("openai/gpt-4o")),
             ("/v1/models/openai%2Fgpt-4o", .model("openai/gpt-4o")), ("/health", .health),
             ("/health/live", .healthLive), ("/v1/health/ready", .healthReady),
-            ("/v1/dashboard/billing/usage?start_date=2026-01-01", .billingUsage), ("/v1/responses", .planned("/v1/responses")),
+            ("/v1/dashboard/billing/usage?start_date=2026-01-01", .billingUsage),
+            ("/v1/responses", .planned("/v1/responses")),
         ])
     func finds(target: String, route: Route) {
         #expect(Route.find(target, billing: true) == route)

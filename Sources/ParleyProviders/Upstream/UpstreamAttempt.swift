@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyCore
+import ParleyDialects
+
+/// One attempt at a service.
+///
+/// An object rather than arguments: what an attempt needs is large, and the frames of the functions that wait are kept
+/// for as long as an answer is relayed. So they hold this and little else, and it goes when the answer has begun.
+final class UpstreamAttempt {
+    /// The most of an error's body that is read.
+    private static let errorLimit = 256 << 10
+
+    private let provider: any Provider
+    private let model: String
+    private let target: Target
+    private let limits: AttemptLimits
+    private var credential: Credential
+    private var body: ByteBuffer?
+    /// The call, with what the provider's configuration asks for.
+    let call: Call
+    /// The way of the answer.
+    private(set) var route: UpstreamRoute
+
+    /// Writes the request.
+    @inline(never)
+    init(_ call: Call, provider: any Provider, model: String) throws(ParleyError) {
+        var adjusted = call
+        provider.adjust(&adjusted)
+        let now = NIODeadline.now()
+        self.call = adjusted
+        self.provider = provider
+        self.model = model
+        target = provider.target(call.operation, model: model)
+        limits = AttemptLimits(call.timeouts, target.timeouts, deadline: call.deadline, now: now)
+        credential = provider.credentials.pick(at: now)
+        let prepared = try UpstreamRoute.prepare(adjusted, provider: provider, model: model)
+        route = prepared.route
+        body = prepared.body
+    }
+
+    func reply() async throws(ParleyError) -> Reply {
+        var reader = try await open()
+        if !reader.isAccepted {
+            try await learn(reader)
+            // Once more, the way the service has just said it wants it.
+            try rewrite()
+            reader = try await open()
+            if !reader.isAccepted { throw await refusal(reader).failure }
+        }
+        do throws(ParleyError) {
+            let content = try await AnswerOpening(reader: reader, attempt: self).content()
+            return Reply(content, headers: reader.headers.passedOn)
+        } catch {
+            reader.cancel()
+            provider.credentials.note(error, of: credential, at: .now())
+            throw error
+        }
+    }
+
+    /// Writes the request anew.
+    private func rewrite() throws(ParleyError) {
+        credential = provider.credentials.pick(at: .now())
+        let prepared = try UpstreamRoute.prepare(call, provider: provider, model: model)
+        route = prepared.route
+        body = prepared.body
+    }
+
+    private func open() async throws(ParleyError) -> AnswerReader {
+        let head = try await provider.authorize(target, with: credential)
+        return AnswerReader(try await call.connector.open(request(head)), limits: limits)
+    }
+
+    @inline(never)
+    private func request(_ signed: ByteBuffer) -> UpstreamRequest {
+        var head = signed
+        for field in call.headers where HeaderField.isName(field.name) && HeaderField.isSafe(field.value) {
+            head.writeString("\(field.name): \(field.value)\r\n")
+        }
+        defer { body = nil }
+        return UpstreamRequest(
+            endpoint: target.endpoint, head: head, body: body, isIdempotent: false, connectTimeout: limits.connect,
+            headDeadline: limits.first)
+    }
+
+    // MARK: Refusals
+
+    /// Lets the provider learn from a refusal.
+    ///
+    /// - Throws: the refusal, unless the same call is worth another try.
+    private func learn(_ reader: AnswerReader) async throws(ParleyError) {
+        let (failure, body) = await refusal(reader)
+        let isComplaint = failure.httpStatus == 400 || failure.httpStatus == 422
+        guard isComplaint, provider.learn(from: failure, body: body) else { throw failure }
+    }
+
+    /// What a status other than 2xx means. The body may be cut or late: then the status says it alone.
+    private func refusal(_ reader: AnswerReader) async -> (failure: ParleyError, body: ByteBuffer) {
+        defer { reader.cancel() }
+        var body = ByteBuffer()
+        do throws(ParleyError) {
+            body = try await reader.collect(limit: Self.errorLimit).body
+        } catch {
+            if error.kind == .cancelled { return (error, body) }
+        }
+        return (failure(reader, body), body)
+    }
+
+    private func failure(_ reader: AnswerReader, _ body: ByteBuffer) -> ParleyError {
+        var failure = provider.dialect.decodeFailure(status: reader.status, headers: reader.headers, body: body)
+        if (300..<400).contains(reader.status) {
+            failure = ParleyError(
+                .upstreamUnavailable,
+                "the service answered with a redirect (\(reader.status)); check base_url")
+        }
+        provider.credentials.note(failure, of: credential, at: .now())
+        return failure
+    }
+}
