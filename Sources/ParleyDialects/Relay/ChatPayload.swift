@@ -58,10 +58,9 @@ struct ChatPayload {
         try members.expectEnd()
         // From here on all of it is known to be JSON, so that nothing fails any more.
         if let place = places.choices, var choices = text.elements(at: place.lowerBound) {
-            while let choice = try choices.next() {
-                hasChoices = true
-                if text.isObject(choice) { try read(choice: choice, in: text) }
-            }
+            var count = 0
+            while let start = try choices.nextObject(&count) { choices.resume(at: try read(choiceAt: start, in: text)) }
+            hasChoices = count > 0
         }
         if let place = places.usage, !text.isNull(place) {
             hasUsage = true
@@ -74,12 +73,15 @@ struct ChatPayload {
         if finish != nil { isMeaningful = true }
     }
 
-    private mutating func read(choice: Range<Int>, in text: JSONText) throws(JSONError) {
+    /// Reads a choice.
+    ///
+    /// - Returns: where it ends.
+    private mutating func read(choiceAt start: Int, in text: JSONText) throws(JSONError) -> Int {
         var delta: Range<Int>?
         var message: Range<Int>?
         var reason: Range<Int>?
         var usage: Range<Int>?
-        var members = try text.members(at: choice.lowerBound)
+        var members = try text.members(at: start)
         while let member = try members.next() {
             if member.isNamed("delta", in: text) {
                 delta = member.value
@@ -93,12 +95,13 @@ struct ChatPayload {
         }
         if finish == nil, let reason, let word = text.string(reason), !word.isEmpty, word != "null" { finish = word }
         try note(usage: usage, in: text)
-        guard !isMeaningful else { return }
+        if isMeaningful { return members.position }
         if let delta, text.isObject(delta) {
             isMeaningful = try Self.hasAnswer(delta, in: text)
         } else if let message, text.isObject(message) {
             isMeaningful = try Self.hasAnswer(message, in: text)
         }
+        return members.position
     }
 
     private mutating func note(usage place: Range<Int>?, in text: JSONText) throws(JSONError) {

@@ -185,6 +185,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What comes after bytes that could not be read cannot be read either; it has been answered already.
+        if error is ByteToMessageDecoderError { return }
         guard error is HTTPParserError || error is NIOHTTPDecoderError else {
             // The connection broke, or TLS could not be agreed on: there is nobody to tell.
             close()

@@ -19,8 +19,8 @@ extension OpenAIChat: RelayingDialect {
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
         guard !needsRewriting(body) else { return nil }
-        if let known = (reading as? RequestScan)?.scan, known.isScan(of: body) {
-            return try edited(scan: known, model: model, stream: stream, overrides: overrides, dropped: &dropped)
+        if let known = reading as? RequestScan, known.scan.isScan(of: body) {
+            return try edited(scan: known.scan, model: model, stream: stream, overrides: overrides, dropped: &dropped)
         }
         let scan: JSONScan
         do {

@@ -26,19 +26,18 @@ final class UpstreamAttempt {
 
     /// Writes the request.
     @inline(never)
-    init(_ call: Call, provider: any Provider, model: String) throws(ParleyError) {
-        var adjusted = call
-        provider.adjust(&adjusted)
+    init(_ call: consuming Call, provider: any Provider, model: String) throws(ParleyError) {
+        provider.adjust(&call)
         let now = NIODeadline.now()
-        self.call = adjusted
         self.provider = provider
         self.model = model
         target = provider.target(call.operation, model: model)
         limits = AttemptLimits(call.timeouts, target.timeouts, deadline: call.deadline, now: now)
         credential = provider.credentials.pick(at: now)
-        let prepared = try UpstreamRoute.prepare(adjusted, provider: provider, model: model)
+        let prepared = try UpstreamRoute.prepare(call, provider: provider, model: model)
         route = prepared.route
         body = prepared.body
+        self.call = consume call
     }
 
     func reply() async throws(ParleyError) -> Reply {

@@ -144,10 +144,17 @@ public struct JSONMembers {
         isFirst = false
         let key = try reader.skipKey()
         let start = reader.at
-        try reader.skipValue(depth: 1)
+        if start < reader.end, reader.byte(start) == UInt8(ascii: "\"") {
+            _ = try reader.skipString()
+        } else {
+            try reader.skipValue(depth: 1)
+        }
         let value = Range(uncheckedBounds: (start, reader.at))
         return JSONMember(key: key.range, value: value, keyIsEscaped: key.escaped)
     }
+
+    /// Where the walk stands: behind the object once `next` has given nil.
+    public var position: Int { reader.at }
 
     /// Checks that only spaces are left in the text.
     public mutating func expectEnd() throws(JSONError) {
@@ -166,8 +173,33 @@ public struct JSONElements {
         self.reader.at += 1
     }
 
-    /// Where the next element is; nil behind the last one.
+    /// Where the next element is, which is stepped over; nil behind the last one.
     public mutating func next() throws(JSONError) -> Range<Int>? {
+        guard let start = try begin() else { return nil }
+        try reader.skipValue(depth: 1)
+        return Range(uncheckedBounds: (start, reader.at))
+    }
+
+    /// Where the next object among the elements begins; others are stepped over, nil behind the last one.
+    ///
+    /// Whoever reads the object must say with `resume` where it ended.
+    /// - Parameter count: gains the number of elements that were stepped over, the object included.
+    public mutating func nextObject(_ count: inout Int) throws(JSONError) -> Int? {
+        while let start = try begin() {
+            count += 1
+            if start < reader.end, reader.byte(start) == UInt8(ascii: "{") { return start }
+            try reader.skipValue(depth: 1)
+        }
+        return nil
+    }
+
+    /// Goes on at `position`, behind the object that `nextObject` found.
+    public mutating func resume(at position: Int) {
+        reader.at = min(max(position, reader.at), reader.end)
+    }
+
+    /// Steps over what stands before an element.
+    private mutating func begin() throws(JSONError) -> Int? {
         reader.skipSpaces()
         guard reader.at < reader.end else { throw reader.failure("") }
         let next = reader.byte(reader.at)
@@ -181,9 +213,7 @@ public struct JSONElements {
             reader.skipSpaces()
         }
         isFirst = false
-        let start = reader.at
-        try reader.skipValue(depth: 1)
-        return Range(uncheckedBounds: (start, reader.at))
+        return reader.at
     }
 }
 
