@@ -87,7 +87,7 @@ let package = Package(
             name: "ParleyGatewayTests",
             dependencies: [
                 "ParleyGateway", "ParleyConfiguration", "ParleyAccess", "ParleyModels", "ParleyProviders",
-                "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, posix, http1, log,
+                "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, posix, http1, tls, log,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -177,7 +177,11 @@ public struct HeaderName {
         return true
     }
 
-    fileprivate var text: String { String(decoding: bytes, as: UTF8.self).lowercased() }
+    fileprivate var text: String {
+        let text = String(decoding: bytes, as: UTF8.self)
+        // Most come in lower case.
+        return bytes.contains { $0 < 0x61 && $0 >= 0x41 || $0 >= 0x80 } ? text.lowercased() : text
+    }
 }
 
 /// Header lines one after the other.

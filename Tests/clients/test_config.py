@@ -91,6 +91,7 @@ def test_reload_under_load_fails_no_request(start, upstream, sighup):
         for turn in range(3):
             server.reload(settings(upstream.url, models={"*": "up/*", f"new-{turn}": "up/m"}), sighup)
             wait_until(lambda name=f"new-{turn}": server.request("GET", f"/v1/models/{name}")[0] == 200, 15, "the new model")
+        wait_until(lambda: counted[0] > 20 or failures, 15, "enough requests")
     finally:
         stop.set()
         for thread in threads:

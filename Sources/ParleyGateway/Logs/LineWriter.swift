@@ -94,13 +94,11 @@ struct LineWriter {
         var value = value
         return value.withUTF8 { bytes in
             guard !bytes.isEmpty, bytes.count <= Self.limit, bytes.count <= room.count - count else { return false }
-            var at = count
-            for byte in bytes {
-                guard isAllowed(byte) else { return false }
-                room[at] = byte
-                at += 1
-            }
-            count = at
+            // Without a way out of the loop, so that the compiler looks at many bytes at once.
+            var harmful: UInt8 = 0
+            for byte in bytes { harmful |= isAllowed(byte) ? 0 : 1 }
+            guard harmful == 0 else { return false }
+            write(UnsafeRawBufferPointer(bytes))
             return true
         }
     }

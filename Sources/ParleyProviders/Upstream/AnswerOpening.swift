@@ -22,8 +22,8 @@ struct AnswerOpening {
         switch (try await shape(), attempt.call.stream) {
         case (.events, true): try await stream()
         case (.json, false): try await whole()
-        case (.json, true): try replayed(try await held())
-        case (.events, false): try written(try await collected().response())
+        case (.json, true): try await replay()
+        case (.events, false): try await collected()
         case (.webPage, _):
             throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer")
         case (.unknown, _):
@@ -59,6 +59,7 @@ struct AnswerOpening {
 
     // MARK: Streams
 
+    @inline(never)
     private func stream() async throws(ParleyError) -> Reply.Content {
         if let body = streamBody() {
             try await body.open()
@@ -83,6 +84,11 @@ struct AnswerOpening {
 
     /// A whole answer in place of the stream that was asked for.
     @inline(never)
+    private func replay() async throws(ParleyError) -> Reply.Content {
+        try replayed(try await held())
+    }
+
+    @inline(never)
     private func replayed(_ body: ByteBuffer) throws(ParleyError) -> Reply.Content {
         let events = ReadyEvents(EventReplay.events(of: try decoded(body)))
         guard case .client = attempt.call.form else { return .events(events) }
@@ -92,6 +98,7 @@ struct AnswerOpening {
 
     // MARK: Whole answers
 
+    @inline(never)
     private func whole() async throws(ParleyError) -> Reply.Content {
         guard attempt.route.relaying != nil else { return try translated(try await held()) }
         let (body, isWhole) = try await reader.collect(limit: Self.holdLimit)
@@ -119,6 +126,11 @@ struct AnswerOpening {
         return .client(ReadyBody(body, of: response))
     }
 
+    @inline(never)
+    private func written(_ collection: StreamCollection) throws(ParleyError) -> Reply.Content {
+        try written(collection.response())
+    }
+
     /// All of an answer that must be translated.
     private func held() async throws(ParleyError) -> ByteBuffer {
         let (body, isWhole) = try await reader.collect(limit: Self.translationLimit)
@@ -139,11 +151,12 @@ struct AnswerOpening {
     }
 
     /// A stream that nobody asked for, put together.
-    private func collected() async throws(ParleyError) -> StreamCollection {
+    @inline(never)
+    private func collected() async throws(ParleyError) -> Reply.Content {
         let collection = StreamCollection(attempt.route.upstream.makeStreamDecoder())
         while try collection.take(try await reader.next()) {}
         reader.cancel()
-        return collection
+        return try written(collection)
     }
 }
 

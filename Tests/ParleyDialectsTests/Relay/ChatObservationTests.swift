@@ -132,7 +132,7 @@ struct ChatWholeRelayTests {
             (#"{"error":{"message":"m"}}"#, true), (#"{"error":"m","choices":[]}"#, true), (#"{"error":null}"#, false),
             (#"{"base_resp":{"status_code":1004}}"#, true), (#"{"base_resp":{"status_code":0}}"#, false),
             (#"{"base_resp":{"status_code":2},"choices":[{"message":{}}]}"#, false), (#"{"object":"error"}"#, true),
-            (#"{"error":{"code":1},"choices":[{"message":{"content":"x"}}]}"#, false), ("{}", false),
+            (#"{"error":{"code":1},"choices":[{"message":{"content":"x"}}]}"#, true), ("{}", false),
         ])
     func errors(body: String, isError: Bool) throws {
         let found = try ChatWholeRelay.inspect(ByteBuffer(string: body))
