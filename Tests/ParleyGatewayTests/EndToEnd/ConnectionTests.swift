@@ -148,7 +148,7 @@ struct ConnectionTests {
     }
 
     @Test(
-        "An offer to upgrade is ignored, and the connection stays good for the next request",
+        "An offer to upgrade is not taken, and the connection is never left silent",
         arguments: [
             ["connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAARAAAAAAAIAAAAA"],
             ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13"], ["upgrade: h2c"],
@@ -161,8 +161,8 @@ struct ConnectionTests {
                 let client = try await gateway.connect()
                 try await client.send(request)
                 #expect(try await client.answer(within: .seconds(5)).status == 200)
-                // Either it goes on or it is closed; silence would hang the client.
-                try await client.send(RawClient.get("/health"))
+                // Either it goes on or it is closed, maybe by now; silence would hang the client.
+                try? await client.send(RawClient.get("/health"))
                 try await client.wait("answer or end", within: .seconds(5)) { !$0.answers.isEmpty || $0.isClosed }
             }
         }
