@@ -40,7 +40,9 @@ let package = Package(
         .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
         .target(name: "CParleyBytes"),
         .target(name: "ParleyWire", dependencies: ["ParleyCore", "CParleyBytes", nio], swiftSettings: settings),
-        .target(name: "ParleyDialects", dependencies: ["ParleyCore", "ParleyWire", "CParleyBytes", nio], swiftSettings: settings),
+        .target(
+            name: "ParleyDialects", dependencies: ["ParleyCore", "ParleyWire", "CParleyBytes", nio],
+            swiftSettings: settings),
         .target(
             name: "ParleyProviders", dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio],
             swiftSettings: settings),
@@ -68,7 +70,8 @@ let package = Package(
         .executableTarget(
             name: "scripted-upstream", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
         .testTarget(
-            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", "CParleyBytes", nio], swiftSettings: settings),
+            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", "CParleyBytes", nio],
+            swiftSettings: settings),
         .testTarget(
             name: "ParleyDialectsTests",
             dependencies: ["ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio],

@@ -8,7 +8,7 @@ import Glibc
 struct ChatCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "chat",
-        abstract: "Talk to any model a running server offers.",
+        abstract: "Talk to any model from a terminal.",
         discussion: """
             At a terminal this is a conversation; /help lists its commands. With --message, or with a question on \
             standard input, the answer alone is printed: echo "Hello" | parley chat
@@ -27,7 +27,7 @@ struct ChatCommand: AsyncParsableCommand {
     var message: String?
 
     func run() async throws {
-        let backend = try connection.backend()
+        let backend = try await connection.reach()
         if let message {
             try await answer(message, backend)
         } else if isatty(STDIN_FILENO) == 1, Output.standard.isTerminal {

@@ -6,7 +6,7 @@ import ArgumentParser
 /// `parley models`: what a running server offers, and from where.
 struct ModelsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "models", abstract: "List the models a running server offers, and where each comes from.")
+        commandName: "models", abstract: "List the models that can be reached, and where each comes from.")
 
     @OptionGroup
     var connection: ConnectionOptions
@@ -15,7 +15,7 @@ struct ModelsCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let backend = try connection.backend()
+        let backend = try await connection.reach()
         let models = try await backend.models()
         if json {
             Output.standard.write("[\n" + models.map { "  " + $0.json }.joined(separator: ",\n") + "\n]\n")

@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pexpect
 import pytest
 
+from conftest import settings
+
 PROMPT = "\r> \x1b[K"
 LIMIT = 20
 
@@ -373,7 +375,8 @@ def test_a_terminal_is_restored_when_the_process_is_told_to_end(parley_binary, t
 # Against the real server
 
 
-def test_the_real_server_answers(run, server):
+def test_the_real_server_answers(run, start, upstream):
+    server = start(settings(upstream.url, models={"m": "up/m"}))
     listed = json.loads(run("models", "--json", "--url", server.url, "--key", server.key).stdout)
     assert listed
     result = run("chat", listed[0]["id"], "-m", "Say hello.", "--url", server.url, "--key", server.key)

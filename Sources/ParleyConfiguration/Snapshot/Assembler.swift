@@ -10,6 +10,8 @@ public import ParleyProviders
 public struct Assembler: Sendable {
     /// The key that was generated for clients; used where the file names none.
     public var generatedKey: KeyRecord?
+    /// A key beside those of the file, for a server that serves only the command it runs in.
+    public var ownKey: KeyRecord?
     /// Providers that were found without a file: by environment variables, or listening on this machine.
     public var found: [ProviderSetup] = []
     /// Whether the demo model stands in where there is no provider at all.
@@ -41,13 +43,15 @@ public struct Assembler: Sendable {
             providers.append(demo)
         }
         if isDemoOnly {
-            hint = "Only the built-in \"demo\" model is there: set OPENAI_API_KEY (or another provider's variable) "
+            hint =
+                "Only the built-in \"demo\" model is there: set OPENAI_API_KEY (or another provider's variable) "
                 + "and start again, or name a provider in parley.yaml."
         }
         let (directory, problems) = Directory.build(
             blueprint(settings), sources: providers.map { SourceAdapter(source: $0) })
         for problem in problems {
-            let position = settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
+            let position =
+                settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
             diagnostics.append(
                 Diagnostic(
                     severity: .error, position: position, path: "models.\(problem.model)", message: problem.message))
@@ -63,6 +67,7 @@ public struct Assembler: Sendable {
     private func keys(_ settings: Settings) -> KeyTable {
         var records = settings.keys.compactMap { KeyRecord($0) }
         if records.isEmpty, let generatedKey { records.append(generatedKey) }
+        if let ownKey { records.append(ownKey) }
         return KeyTable(records)
     }
 
@@ -85,7 +90,8 @@ public struct Assembler: Sendable {
                 name, .unavailable(Self.unbuilt(name, "route: \(route.strategy.rawValue)")))
         }
         let members = route.of.map { Blueprint.Member($0.model, priority: $0.priority) }
-        let retry = route.retry == RetryOverrides()
+        let retry =
+            route.retry == RetryOverrides()
             ? nil : RetryPolicy(settings.defaults.retry.applying(route.retry))
         return Blueprint.Entry(
             name, .route(Blueprint.Route(.fallback, of: members, retry: retry)),

@@ -99,7 +99,8 @@ extension ProviderSetup {
     private static func escaped(_ text: String) -> String {
         var out = ""
         for byte in text.utf8 {
-            let isPlain = (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte)
+            let isPlain =
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte)
                 || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F || byte == 0x7E
             if isPlain {
                 out.unicodeScalars.append(Unicode.Scalar(byte))

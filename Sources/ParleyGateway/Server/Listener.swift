@@ -95,7 +95,8 @@ public struct ListenError: Error, CustomStringConvertible, Sendable {
         switch ((cause as? IOError)?.errnoCode, address) {
         case (EADDRINUSE?, .tcp(_, let port)):
             let holder = PortHolder.find(port).map { " by \($0)" } ?? ""
-            description = "\(address) is in use\(holder). Stop that program, or choose another address with "
+            description =
+                "\(address) is in use\(holder). Stop that program, or choose another address with "
                 + "--listen, e.g. --listen 127.0.0.1:\(port < 65_535 ? port + 1 : 8080)."
         case (EACCES?, .tcp(_, let port)) where port < 1024:
             description = "\(address): ports below 1024 need special rights. Choose another with --listen."

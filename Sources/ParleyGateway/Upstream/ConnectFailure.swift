@@ -10,7 +10,8 @@ import ParleyCore
 enum ConnectFailure {
     /// The failure of connecting to `endpoint` as an error for the caller.
     static func error(_ cause: any Error, to endpoint: Endpoint) -> ParleyError {
-        let place = endpoint.proxy.map { "\(endpoint.host):\(endpoint.port) through the proxy \($0.host):\($0.port)" }
+        let place =
+            endpoint.proxy.map { "\(endpoint.host):\(endpoint.port) through the proxy \($0.host):\($0.port)" }
             ?? "\(endpoint.host):\(endpoint.port)"
         if let cause = cause as? ParleyError { return cause }
         if isTimeout(cause) {

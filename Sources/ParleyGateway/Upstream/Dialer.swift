@@ -116,7 +116,8 @@ final class TLSContexts: Sendable {
                 context = try NIOSSLContext(configuration: configuration)
             } catch {
                 throw ParleyError(
-                    .upstreamUnavailable, "The certificate authority file could not be read; see tls.ca of the provider.")
+                    .upstreamUnavailable,
+                    "The certificate authority file could not be read; see tls.ca of the provider.")
             }
             self.made.withLock { $0[key] = context }
             return context

@@ -99,7 +99,8 @@ struct ResponseFraming {
     /// Reads a head, which may be an interim one.
     ///
     /// - Returns: false when it is not complete.
-    private mutating func readHead(_ input: inout ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Bool {
+    private mutating func readHead(_ input: inout ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Bool
+    {
         if var joined = held {
             held = nil
             joined.writeBuffer(&input)

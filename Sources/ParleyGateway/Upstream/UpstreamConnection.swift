@@ -137,7 +137,8 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A peer that closes TLS without saying so: EOF follows, and the framing knows whether anything is missing.
         if let error = error as? NIOSSLError, case .uncleanShutdown = error { return }
-        fail(ParleyError(.upstreamUnavailable, "The connection to the upstream failed (\(ConnectFailure.name(error)))."))
+        fail(
+            ParleyError(.upstreamUnavailable, "The connection to the upstream failed (\(ConnectFailure.name(error)))."))
         close()
     }
 

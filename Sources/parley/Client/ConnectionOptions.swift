@@ -18,6 +18,20 @@ struct ConnectionOptions: ParsableArguments {
             valueName: "key"))
     var key: String?
 
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Use this configuration file, without a running server.", valueName: "file"))
+    var config: String?
+
+    /// The server that was named, else the one that runs on this machine, else one inside this command.
+    func reach() async throws -> ServerBackend {
+        guard config == nil else { return try await EmbeddedServer.start(config: config) }
+        let backend = try backend()
+        if url != nil || environment("PARLEY_URL") != nil { return backend }
+        if await backend.isThere() { return backend }
+        return try await EmbeddedServer.start(config: nil)
+    }
+
     /// The server with the key for it.
     func backend() throws(ClientError) -> ServerBackend {
         let address = try ServerAddress(url ?? environment("PARLEY_URL") ?? ServerAddress.usual)

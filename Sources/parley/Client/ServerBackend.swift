@@ -16,6 +16,15 @@ struct ServerBackend: ChatBackend {
 
     var place: String { client.address.description }
 
+    /// Whether a Parley server answers there.
+    func isThere() async -> Bool {
+        var status = HTTPResponseStatus.notFound
+        try? await client.exchange(.GET, "/health/live", headers: [:]) { piece in
+            if case .head(let head) = piece { status = head.status }
+        }
+        return status == .ok
+    }
+
     func models() async throws -> [ListedModel] {
         var status = HTTPResponseStatus.ok
         var body = ByteBuffer()

@@ -43,7 +43,8 @@ enum Banner {
         let isSecure = startup.settings.server.tls != nil
         var target = "\(isSecure ? "-k " : "")\(url(address, isSecure: isSecure))"
         if case .unix(let path) = address { target = "--unix-socket \(path) http://localhost" }
-        let content = #"{"model": "\#(model ?? "MODEL")", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}"#
+        let content =
+            #"{"model": "\#(model ?? "MODEL")", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}"#
         Output.standard.line(
             """
               curl -N \(target)/v1/chat/completions \\
@@ -60,7 +61,8 @@ enum Banner {
         switch address {
         case .unix(let path): return "unix:\(path)"
         case .tcp(let host, let port):
-            let shown = host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "[::1]" : host.contains(":") ? "[\(host)]" : host
+            let shown =
+                host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "[::1]" : host.contains(":") ? "[\(host)]" : host
             return "\(scheme)://\(shown):\(port)"
         }
     }

@@ -44,26 +44,14 @@ final class Service: Sendable {
     /// Looks for servers on this machine and fetches the providers' lists, then says what there is to use.
     func discover() async {
         var startup = state.withLock { $0.startup }
-        if startup.path == nil || startup.settings.providers.isEmpty {
-            let ports = gateway.addresses.compactMap { address -> Int? in
-                if case .tcp(_, let port) = address { return port }
-                return nil
-            }
-            let local = await LocalProbe.find(through: gateway, except: ports)
-            if !local.isEmpty, !Task.isCancelled {
-                startup.assembler.found += local.filter { setup in
-                    !startup.assembler.found.contains { $0.name == setup.name }
-                }
-                if let snapshot = startup.assembler.assemble(startup.settings, loaded: Startup.now()).snapshot {
-                    startup.snapshot = snapshot
-                    let updated = startup
-                    state.withLock { $0.startup = updated }
-                    gateway.adopt(snapshot)
-                }
-                for setup in local {
-                    Output.standard.line("  provider       \(setup.name) (answers at \(setup.baseURL ?? ""))")
-                }
-            }
+        let local = await startup.findLocal(through: gateway)
+        if !local.isEmpty, !Task.isCancelled {
+            let updated = startup
+            state.withLock { $0.startup = updated }
+            gateway.adopt(startup.snapshot)
+        }
+        for setup in local {
+            Output.standard.line("  provider       \(setup.name) (answers at \(setup.baseURL ?? ""))")
         }
         let snapshot = startup.snapshot
         let connector = gateway.connector

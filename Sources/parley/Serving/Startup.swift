@@ -4,6 +4,7 @@
 import Glibc
 import ParleyAccess
 import ParleyConfiguration
+import ParleyGateway
 import ParleyProviders
 
 /// Something that keeps the program from doing what it was told; printed as it is.
@@ -30,7 +31,7 @@ struct Startup: Sendable {
     /// Reads the file if there is one, finds providers in the environment if there is none, and sees to a key.
     ///
     /// - Throws: `Failure` with everything that is wrong, one thing per line.
-    static func load(config: String?, listen: [String]) throws -> Startup {
+    static func load(config: String?, listen: [String], ownKey: KeySecret? = nil) throws -> Startup {
         let environment = environment()
         let path = ConfigurationFile.find(
             explicit: config, environment: environment, workingDirectory: workingDirectory())
@@ -41,7 +42,9 @@ struct Startup: Sendable {
         var assembler = Assembler()
         if settings.providers.isEmpty { assembler.found = Catalogue.environment(environment) }
         var generated: (secret: KeySecret, path: String)?
-        if settings.keys.isEmpty {
+        if let ownKey {
+            assembler.ownKey = KeyRecord(name: "own", digest: ownKey.digest, isGenerated: true)
+        } else if settings.keys.isEmpty {
             let made = try generatedKey()
             generated = made
             assembler.generatedKey = KeyRecord(
@@ -52,6 +55,25 @@ struct Startup: Sendable {
         return Startup(
             path: path, settings: settings, snapshot: snapshot, warnings: warnings, generated: generated,
             assembler: assembler)
+    }
+
+    /// Looks for model servers on this machine, where no file says what there is.
+    ///
+    /// - Returns: those that were added.
+    mutating func findLocal(through gateway: Gateway) async -> [ProviderSetup] {
+        guard settings.providers.isEmpty else { return [] }
+        let ports = gateway.addresses.compactMap { address -> Int? in
+            if case .tcp(_, let port) = address { return port }
+            return nil
+        }
+        let local = await LocalProbe.find(through: gateway, except: ports).filter { setup in
+            !assembler.found.contains { $0.name == setup.name }
+        }
+        guard !local.isEmpty else { return [] }
+        assembler.found += local
+        guard let snapshot = assembler.assemble(settings, loaded: Self.now()).snapshot else { return [] }
+        self.snapshot = snapshot
+        return local
     }
 
     /// The settings of a file and its warnings.
