@@ -10,6 +10,9 @@ import ParleyDialects
 
 /// One request from its head to its log line. Start reading here: `run` and `chat` are the whole way of a request.
 final class Exchange {
+    /// Made once: a dialect is a value of some size.
+    private static let chatDialect: any Dialect = OpenAIChat()
+
     let shard: Shard
     let client: ClientConnection
     let request: Request
@@ -18,7 +21,7 @@ final class Exchange {
     /// The request's id: the client's own, or one of ours.
     let id: String
     /// The dialect that answers and errors are written in.
-    var dialect: any Dialect = OpenAIChat()
+    var dialect: any Dialect = Exchange.chatDialect
     var record: AccessRecord
     let trace = CallTrace()
     private var answer: Answer?

@@ -8,11 +8,22 @@ import ParleyWire
 /// OpenAI's Chat Completions, as clients speak it and as OpenAI and the vendors compatible with it answer it.
 public struct OpenAIChat: Dialect {
     /// What the vendor does differently; for clients there are no quirks.
-    public var quirks: Quirks
+    public var quirks: Quirks { box.quirks }
+
+    /// In a box, so that handing a dialect on copies one word.
+    private final class Box: Sendable {
+        let quirks: Quirks
+
+        init(_ quirks: Quirks) {
+            self.quirks = quirks
+        }
+    }
+
+    private let box: Box
 
     /// The dialect as a vendor with these quirks speaks it.
     public init(quirks: Quirks = Quirks()) {
-        self.quirks = quirks
+        box = Box(quirks)
     }
 
     /// `openai-chat`.

@@ -28,6 +28,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private var receiving: Request?
     private var isReading = true
     private var gotPart = false
+    /// Whether the channel's buffer takes more.
+    private var hasRoom = true
     private var hasFailedParsing = false
     private var headPendingSince: NIODeadline?
     private var lastRead = NIODeadline.now()
@@ -75,13 +77,13 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     /// Whether the client takes more at the moment, and nothing is in the way of sending it.
-    var isWritable: Bool { !isClosed && abortion == nil && context?.channel.isWritable == true }
+    var isWritable: Bool { !isClosed && abortion == nil && hasRoom }
 
     /// Waits until the client takes more, so that nothing piles up for one that reads slowly.
     ///
     /// - Throws: `cancelled` when the client left or did not read anything until `deadline`.
     func awaitWritable(by deadline: NIODeadline) async throws(ParleyError) {
-        while !isClosed, abortion == nil, context?.channel.isWritable == false {
+        while !isClosed, abortion == nil, !hasRoom {
             response.stalledUntil = deadline
             await waiter.wait()
             response.stalledUntil = nil
@@ -171,7 +173,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { waiter.signal() }
+        hasRoom = context.channel.isWritable
+        if hasRoom { waiter.signal() }
         context.fireChannelWritabilityChanged()
     }
 

@@ -50,7 +50,10 @@ enum Dialer {
             ready.futureResult.whenFailure { _ in channel.close(promise: nil) }
         }
         connected.whenFailure { ready.fail($0) }
-        return ready.futureResult.always { _ in timer.cancel() }.map { connection }
+        return ready.futureResult.always { _ in timer.cancel() }.map {
+            connection.begin()
+            return connection
+        }
     }
 
     /// Puts TLS, where wanted, and the connection itself into a pipeline whose transport stands.

@@ -30,11 +30,17 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     /// Whether the connection still stands.
-    var isActive: Bool { context?.channel.isActive ?? false }
+    private(set) var isActive = false
+
+    /// The connection stands. Said by whoever made it: behind a proxy or TLS there is no event of the channel for it, and
+    /// for plain connections the event comes after the pool was told.
+    func begin() {
+        isActive = context?.channel.isActive ?? false
+    }
 
     /// Sends a request whose answer fills `stream`.
     func send(_ request: UpstreamRequest, filling stream: UpstreamStream) {
-        guard let context, context.channel.isActive else {
+        guard let context, isActive else {
             stream.fail(Self.closedEarly)
             return
         }
@@ -80,6 +86,7 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// Closes the connection at once.
     func close() {
+        isActive = false
         context?.close(promise: nil)
     }
 
@@ -122,6 +129,7 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        isActive = false
         if let stream = current {
             if framing.close(), framing.isDone {
                 current = nil
