@@ -33,6 +33,17 @@ public protocol UpstreamAnswer: AnyObject {
 
     /// Closes the connection unless the body is complete.
     func cancel()
+
+    /// What is still to come does not matter: nobody calls `next` any more.
+    ///
+    /// The rest of the framing may follow the last word of a stream a moment later; a connection that gets it can be
+    /// used again. By default the same as `cancel`.
+    func finish()
+}
+
+extension UpstreamAnswer {
+    /// Closes the connection unless the body is complete.
+    public func finish() { cancel() }
 }
 
 /// A request to an upstream, ready to be framed.

@@ -10,12 +10,16 @@ import ParleyCore
 final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     /// Unread bytes above which the connection stops reading.
     static let highWater = 64 << 10
+    /// How long, and with how many bytes, an answer may go on after everything that matters was read.
+    private static let rest = (time: TimeAmount.seconds(1), bytes: 16 << 10)
 
     private let shard: Shard
     private weak var connection: UpstreamConnection?
     private let waiter: Waiter
     private var unread: ByteBuffer?
     private var isEnded = false
+    /// The bytes that came after `finish`; nil before it.
+    private var restBytes: Int?
     private var failure: ParleyError?
     /// Whether the endpoint's slot of this request was given back.
     private var slot: EndpointSlot?
@@ -67,6 +71,14 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         fail(ParleyError(.cancelled, "The request was cancelled."))
     }
 
+    func finish() {
+        guard !isEnded, failure == nil else { return }
+        unread = nil
+        restBytes = 0
+        deadline = .now() + Self.rest.time
+        connection?.drained(self)
+    }
+
     private func wait(until deadline: NIODeadline) async throws(ParleyError) {
         self.deadline = deadline
         await waiter.wait()
@@ -86,7 +98,10 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
             self.status = status
             headers = arrival.headers
         }
-        if let body = arrival.body {
+        if let restBytes {
+            self.restBytes = restBytes + (arrival.body?.readableBytes ?? 0)
+            if restBytes > Self.rest.bytes { cancel() }
+        } else if let body = arrival.body {
             if unread == nil {
                 unread = body
             } else {

@@ -155,7 +155,7 @@ struct AnswerOpening {
     private func collected() async throws(ParleyError) -> Reply.Content {
         let collection = StreamCollection(attempt.route.upstream.makeStreamDecoder())
         while try collection.take(try await reader.next()) {}
-        reader.cancel()
+        reader.finish()
         return try written(collection)
     }
 }

@@ -87,6 +87,9 @@ final class AnswerReader {
 
     func cancel() { answer.cancel() }
 
+    /// Everything that matters was read.
+    func finish() { answer.finish() }
+
     private func take() -> ByteBuffer? {
         returned.take()
     }

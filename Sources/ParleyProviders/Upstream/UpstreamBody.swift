@@ -87,9 +87,8 @@ final class UpstreamBody: AnswerBody {
         }
         if relay.isComplete {
             state = .complete
-            // The client's end does not wait for what the upstream may still send: a body that is over by now keeps
-            // its connection, any other loses it.
-            reader.cancel()
+            // The client's end does not wait for what the upstream may still send.
+            reader.finish()
         }
     }
 }
@@ -145,7 +144,7 @@ final class UpstreamEvents: EventSource {
             if let bytes {
                 try decoder.push(bytes, into: &events)
                 guard decoder.isComplete else { return }
-                reader.cancel()
+                reader.finish()
             } else {
                 try decoder.finish(into: &events)
             }

@@ -52,6 +52,24 @@ struct StreamShapeTests {
         }
     }
 
+    @Test("An upstream that ends its framing a moment after [DONE] keeps its connection")
+    func lateEnd() async throws {
+        let steps: [Script.Step] = [
+            Bodies.streamHead, .write(Bodies.frames(Bodies.stream("Hi") + ["[DONE]"])), .sleep(milliseconds: 100), .end,
+        ]
+        var setup = GatewayUnderTest.Setup()
+        setup.loops = 1
+        try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, upstream in
+            for number in 0..<3 {
+                #expect(try await gateway.post(Bodies.chat(stream: true)).isComplete)
+                try await upstream.waitForRequest(number, toBe: .complete)
+                // The end has left the upstream; let it arrive.
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            #expect(await upstream.stats().totalConnections == 1)
+        }
+    }
+
     @Test("Nothing behind [DONE] reaches the client")
     func afterDone() async throws {
         let text = Bodies.frames(Bodies.stream("Hi") + ["[DONE]"])
