@@ -22,8 +22,11 @@ extension Exchange {
                 "You did not provide a key. Send it as \"Authorization: Bearer KEY\"; parley prints one at its start.",
                 code: "missing_api_key")
         }
+        if let caller = client.caller, caller.isSame(presented, snapshot) { return caller.key }
         switch snapshot.keys.identify(String(presented)) {
-        case .known(let key): return key
+        case .known(let key):
+            client.caller = Caller(secret: Array(presented.utf8), key: key, snapshot: snapshot)
+            return key
         case .expired:
             throw ParleyError(.unauthenticated, "This key has expired.", code: "invalid_api_key")
         case .unknown:

@@ -147,12 +147,12 @@ final class Exchange {
                 let error = client.abortion ?? error
                 guard error.kind != .cancelled else { throw error }
                 dialect.encodeStreamFailure(error, into: &piece.bytes)
-                finish(with: piece)
+                finish(with: &piece)
                 note(error)
                 return
             }
-            guard isOpen else { return finish(with: piece) }
-            client.send(piece, head: streamHead, isLast: false)
+            guard isOpen else { return finish(with: &piece) }
+            client.send(&piece, head: streamHead, isLast: false)
             guard !client.isWritable else { continue }
             do {
                 try await client.awaitWritable(by: deadline)
@@ -166,9 +166,9 @@ final class Exchange {
     private var streamHead: AnswerHead { answer?.head ?? AnswerHead(requestID: id) }
 
     /// Sends the last piece of a stream; no comment may follow it.
-    private func finish(with piece: OutgoingPiece) {
+    private func finish(with piece: inout OutgoingPiece) {
         client.response.streamHead = nil
-        client.send(piece, head: streamHead, isLast: true)
+        client.send(&piece, head: streamHead, isLast: true)
     }
 
     /// A whole answer leaves in one piece; only one too large to be held is passed on as it comes.
@@ -185,12 +185,12 @@ final class Exchange {
         piece.bytes.writeBuffer(&first)
         var isOpen = true
         while isOpen {
-            client.send(piece, head: head, isLast: false)
+            client.send(&piece, head: head, isLast: false)
             try await client.awaitWritable(by: deadline)
             piece = client.makePiece()
             isOpen = try await body.next(into: &piece.bytes, by: deadline)
         }
-        client.send(piece, head: head, isLast: true)
+        client.send(&piece, head: head, isLast: true)
     }
 
     /// Tells the client what went wrong, in whichever way is still possible.
@@ -212,7 +212,7 @@ final class Exchange {
             // Comments went out before there was an answer: the error has to follow them.
             var piece = client.makePiece()
             dialect.encodeStreamFailure(error, into: &piece.bytes)
-            client.send(piece, head: stream, isLast: true)
+            client.send(&piece, head: stream, isLast: true)
             return
         }
         if !request.isComplete || request.failure != nil {

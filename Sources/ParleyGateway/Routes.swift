@@ -51,6 +51,8 @@ enum Route: Sendable, Equatable {
 
     /// The route of a request target, with or without `/v1` in front; nil for an unknown one.
     static func find(_ target: String, billing: Bool) -> Route? {
+        // What nearly every request is for needs no look-up.
+        if target == "/v1/chat/completions" { return .chatCompletions }
         let path = self.path(of: target)
         let short = path.hasPrefix("/v1/") ? path.dropFirst(3) : path
         if let route = fixed[short] {

@@ -26,6 +26,17 @@ final class Waiter: @unchecked Sendable {
         waiting.resume()
     }
 
+    /// Waits for the next signal. For tasks that whoever cancels them signals too.
+    func waitForSignal() async {
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+            if self.continuation != nil {
+                continuation.resume()
+            } else {
+                self.continuation = continuation
+            }
+        }
+    }
+
     /// Waits for the next signal or for the task's cancellation.
     func wait() async {
         await withTaskCancellationHandler {

@@ -40,49 +40,61 @@ final class AnswerHead {
         into out: inout ByteBuffer, framing: BodyFraming, keepAlive: Bool, isHTTP10: Bool = false,
         clock: inout DateHeader
     ) {
-        out.reserveCapacity(minimumWritableBytes: 384)
-        if status == 200 {
-            out.writeStaticString("HTTP/1.1 200 OK\r\n")
-        } else {
-            out.writeStaticString("HTTP/1.1 ")
-            out.writeDecimal(status)
-            out.writeStaticString(" ")
-            out.writeString(Self.reason(status))
-            out.writeStaticString("\r\n")
+        // All of it at once: dozens of small writes to a buffer cost more than the bytes.
+        var room = 320 + contentType.utf8.count + requestID.utf8.count
+        for header in headers { room += header.name.utf8.count + header.value.utf8.count + 4 }
+        let date = clock.line()
+        out.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { bytes in
+            var line = LineWriter(bytes)
+            writeStatus(into: &line)
+            date.withUnsafeReadableBytes { line.write($0) }
+            writeFraming(framing, into: &line)
+            if !keepAlive {
+                line.write("connection: close\r\n")
+            } else if isHTTP10 {
+                // There the connection closes unless it is said.
+                line.write("connection: keep-alive\r\n")
+            }
+            if !requestID.isEmpty {
+                line.write("x-request-id: ")
+                line.writePlain(requestID)
+                line.write("\r\n")
+            }
+            for header in headers where Self.isSafe(header.value) {
+                line.writePlain(header.name)
+                line.write(": ")
+                line.writePlain(header.value)
+                line.write("\r\n")
+            }
+            line.write("\r\n")
+            return line.count
         }
-        clock.write(into: &out)
+    }
+
+    private func writeStatus(into line: inout LineWriter) {
+        guard status != 200 else { return line.write("HTTP/1.1 200 OK\r\n") }
+        line.write("HTTP/1.1 ")
+        line.write(status)
+        line.write(" ")
+        line.writePlain(Self.reason(status))
+        line.write("\r\n")
+    }
+
+    private func writeFraming(_ framing: BodyFraming, into line: inout LineWriter) {
         if framing != .none {
-            out.writeStaticString("content-type: ")
-            out.writeString(contentType)
-            out.writeStaticString("\r\n")
+            line.write("content-type: ")
+            line.writePlain(contentType)
+            line.write("\r\n")
         }
         switch framing {
         case .length(let length):
-            out.writeStaticString("content-length: ")
-            out.writeDecimal(length)
-            out.writeStaticString("\r\n")
-        case .chunked: out.writeStaticString("transfer-encoding: chunked\r\n")
+            line.write("content-length: ")
+            line.write(length)
+            line.write("\r\n")
+        case .chunked: line.write("transfer-encoding: chunked\r\n")
         case .close, .none: break
         }
-        if isStream { out.writeStaticString("cache-control: no-cache\r\nx-accel-buffering: no\r\n") }
-        if !keepAlive {
-            out.writeStaticString("connection: close\r\n")
-        } else if isHTTP10 {
-            // There the connection closes unless it is said.
-            out.writeStaticString("connection: keep-alive\r\n")
-        }
-        if !requestID.isEmpty {
-            out.writeStaticString("x-request-id: ")
-            out.writeString(requestID)
-            out.writeStaticString("\r\n")
-        }
-        for header in headers where Self.isSafe(header.value) {
-            out.writeString(header.name)
-            out.writeStaticString(": ")
-            out.writeString(header.value)
-            out.writeStaticString("\r\n")
-        }
-        out.writeStaticString("\r\n")
+        if isStream { line.write("cache-control: no-cache\r\nx-accel-buffering: no\r\n") }
     }
 
     /// Whether a value can stand in a header line: visible ASCII, spaces and tabs.
@@ -119,16 +131,15 @@ final class AnswerHead {
 /// The `date` header line, written anew once a second.
 struct DateHeader {
     private var second = Int.min
-    private var line = ByteBuffer()
+    private var written = ByteBuffer()
 
-    /// Appends `date: …`.
-    mutating func write(into out: inout ByteBuffer) {
+    /// `date: …` with its line end.
+    mutating func line() -> ByteBuffer {
         let now = WallClock.seconds()
         if now != second {
             second = now
-            line.clear()
-            line.writeString("date: \(WallClock.httpDate(now))\r\n")
+            written = ByteBuffer(string: "date: \(WallClock.httpDate(now))\r\n")
         }
-        out.writeImmutableBuffer(line)
+        return written
     }
 }

@@ -20,6 +20,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     let shard: Shard
     private(set) var context: ChannelHandlerContext?
+    /// Signalled with every event, the close of the connection and an abort included.
     private let waiter: Waiter
     private var task: Task<Void, Never>?
     /// Requests not yet taken by the task, the newest maybe incomplete.
@@ -39,6 +40,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// Why the running call must end although the client is still there; set when the server shuts down.
     private(set) var abortion: ParleyError?
     var sweepIndex = -1
+    /// Who sent the last request.
+    var caller: Caller?
     /// The response being written.
     var response = Response()
 
@@ -58,7 +61,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
                 return request
             }
             if shard.gateway.isDraining { return nil }
-            await waiter.wait()
+            await waiter.waitForSignal()
         }
         return nil
     }
@@ -71,7 +74,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             request.expectsContinue = false
             write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
         }
-        while !request.isComplete, request.failure == nil, !isClosed, abortion == nil { await waiter.wait() }
+        while !request.isComplete, request.failure == nil, !isClosed, abortion == nil { await waiter.waitForSignal() }
         if let failure = request.failure ?? abortion { throw failure }
         if isClosed { throw ParleyError(.cancelled, "The client left.") }
     }
@@ -85,7 +88,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     func awaitWritable(by deadline: NIODeadline) async throws(ParleyError) {
         while !isClosed, abortion == nil, !hasRoom {
             response.stalledUntil = deadline
-            await waiter.wait()
+            await waiter.waitForSignal()
             response.stalledUntil = nil
         }
         if isClosed { throw ParleyError(.cancelled, "The client left.") }

@@ -33,7 +33,7 @@ struct Response {
     var takesComments: Bool { streamHead != nil }
 }
 
-/// A piece of a stream on its way to the client, with room for its framing in front.
+/// A piece of a stream on its way to the client.
 struct OutgoingPiece {
     /// A chunk's size line: eight hexadecimal digits and CR LF. Leading zeros are allowed (RFC 9112 section 7.1).
     fileprivate static let sizeLine: StaticString = "00000000\r\n"
@@ -41,19 +41,21 @@ struct OutgoingPiece {
     /// What to append the piece to.
     var bytes = ByteBuffer()
     fileprivate let isChunked: Bool
-    fileprivate let start: Int
+    /// Whether room for the size line was left in front. A stream's first piece has none: it is often large and there
+    /// already, and follows the head in a buffer of its own.
+    fileprivate let hasSizeLine: Bool
 
-    init(isChunked: Bool) {
+    init(isChunked: Bool, isFirst: Bool) {
         self.isChunked = isChunked
-        if isChunked {
+        hasSizeLine = isChunked && !isFirst
+        if hasSizeLine {
             bytes.reserveCapacity(512)
             bytes.writeStaticString(Self.sizeLine)
         }
-        start = bytes.writerIndex
     }
 
     /// The piece's own length.
-    var count: Int { bytes.writerIndex - start }
+    var count: Int { bytes.readableBytes - (hasSizeLine ? Self.sizeLine.utf8CodeUnitCount : 0) }
 }
 
 extension ClientConnection {
@@ -63,7 +65,7 @@ extension ClientConnection {
         response.framing = head.status == 204 ? .none : .length(body.readableBytes)
         beginHead(head.status)
         var out = ByteBuffer()
-        let isJoined = body.readableBytes <= 32 << 10 && !omitsBody
+        let isJoined = body.readableBytes <= Self.joinLimit && !omitsBody
         out.reserveCapacity(512 + (isJoined ? body.readableBytes : 0))
         head.write(
             into: &out, framing: response.framing, keepAlive: response.keepsAlive, isHTTP10: response.isHTTP10,
@@ -84,41 +86,52 @@ extension ClientConnection {
 
     /// A piece to fill and `send`.
     func makePiece() -> OutgoingPiece {
-        OutgoingPiece(isChunked: !response.isHTTP10)
+        OutgoingPiece(isChunked: !response.isHTTP10, isFirst: !response.hasHead)
     }
 
-    /// Sends a piece of a stream, with the head where it was not sent yet.
-    func send(_ piece: OutgoingPiece, head: AnswerHead, isLast: Bool) {
-        var out = piece.bytes
+    /// Sends a piece of a stream, with the head where it was not sent yet. The piece is used up: it is changed in place,
+    /// since a copy of the bytes would cost more than all the rest.
+    func send(_ piece: inout OutgoingPiece, head: AnswerHead, isLast: Bool) {
         let count = piece.count
+        var lead = response.hasHead ? ByteBuffer() : startStream(head, isChunked: piece.isChunked)
         if piece.isChunked {
             if count > 0 {
-                Self.patchSize(of: &out, count)
-                out.writeStaticString(isLast ? "\r\n0\r\n\r\n" : "\r\n")
+                if piece.hasSizeLine {
+                    Self.writeSize(count, over: &piece.bytes, at: piece.bytes.readerIndex)
+                } else {
+                    let start = lead.writerIndex
+                    lead.writeStaticString(OutgoingPiece.sizeLine)
+                    Self.writeSize(count, over: &lead, at: start)
+                }
+                piece.bytes.writeStaticString(isLast ? "\r\n0\r\n\r\n" : "\r\n")
             } else {
-                out.clear()
-                if isLast { out.writeStaticString("0\r\n\r\n") }
+                piece.bytes.clear()
+                if isLast { piece.bytes.writeStaticString("0\r\n\r\n") }
             }
         }
         response.bytesOut += count
-        if !response.hasHead {
-            var first = startStream(head, isChunked: piece.isChunked)
-            if out.readableBytes <= 32 << 10 {
-                first.writeImmutableBuffer(out)
-                write(first)
-                return
-            }
-            context?.write(wrapOutboundOut(first), promise: nil)
+        guard lead.readableBytes > 0 else {
+            if piece.bytes.readableBytes > 0 { write(piece.bytes) }
+            return
         }
-        if out.readableBytes > 0 { write(out) }
+        if piece.bytes.readableBytes <= Self.joinLimit {
+            lead.writeImmutableBuffer(piece.bytes)
+            write(lead)
+        } else {
+            context?.write(wrapOutboundOut(lead), promise: nil)
+            write(piece.bytes)
+        }
     }
+
+    /// Bytes up to which a second buffer costs more than a copy.
+    private static let joinLimit = 4 << 10
 
     /// Sends a comment line on a stream that waits, so that nothing on the way takes it for dead.
     func sendComment() {
         guard let head = response.streamHead else { return }
         var piece = makePiece()
         piece.bytes.writeStaticString(": keep-alive\n\n")
-        send(piece, head: head, isLast: false)
+        send(&piece, head: head, isLast: false)
     }
 
     private func startStream(_ head: AnswerHead, isChunked: Bool) -> ByteBuffer {
@@ -136,13 +149,15 @@ extension ClientConnection {
         response.status = status
     }
 
-    private static func patchSize(of out: inout ByteBuffer, _ count: Int) {
+    /// Writes a chunk's size over the digits of a size line.
+    private static func writeSize(_ count: Int, over out: inout ByteBuffer, at index: Int) {
+        let offset = index - out.readerIndex
         var rest = UInt32(truncatingIfNeeded: count)
         out.withUnsafeMutableReadableBytes { bytes in
-            guard bytes.count >= 8 else { return }
-            for offset in stride(from: 7, through: 0, by: -1) {
+            guard bytes.count >= offset + 8 else { return }
+            for place in stride(from: offset + 7, through: offset, by: -1) {
                 let digit = UInt8(truncatingIfNeeded: rest & 15)
-                bytes[offset] = digit < 10 ? digit + 0x30 : digit + 0x57
+                bytes[place] = digit < 10 ? digit + 0x30 : digit + 0x57
                 rest >>= 4
             }
         }
