@@ -31,6 +31,7 @@ final class Shard: @unchecked Sendable {
     var clock = DateHeader()
     private var pools: [ObjectIdentifier: (endpoint: Endpoint, pool: Pool)] = [:]
     private var sweeper: RepeatedTask?
+    private var clientsSwept = NIODeadline.now()
 
     init(
         loop: any EventLoop, snapshot: Snapshot, gateway: GatewayState, contexts: TLSContexts,
@@ -92,12 +93,22 @@ final class Shard: @unchecked Sendable {
 
     private func sweep() {
         let now = NIODeadline.now()
-        // Copies: a deadline that has passed takes its owner out of the list.
-        for stream in streams.elements { stream.sweep(now: now) }
-        for pending in pendings.elements { pending.sweep(now: now) }
-        for client in clients.elements { client.sweep(now: now) }
+        for stream in streams.due(now) { stream.sweep(now: now) }
+        for pending in pendings.due(now) { pending.sweep(now: now) }
+        if clientsSwept + clientInterval <= now {
+            clientsSwept = now
+            for client in clients.elements { client.sweep(now: now) }
+        }
         for (id, entry) in pools where entry.pool.expire(now: now) { pools[id] = nil }
         accessLog?.tick()
+    }
+
+    /// Clients' limits are long, as a rule: looking at thousands of connections once a second is enough then.
+    private var clientInterval: TimeAmount {
+        let server = snapshot.server
+        var shortest = min(server.headerTimeout, server.idle)
+        if server.keepaliveComment > .zero { shortest = min(shortest, server.keepaliveComment) }
+        return min(.seconds(1), .nanoseconds(shortest.nanoseconds / 4))
     }
 
     private func pool(for endpoint: Endpoint) -> Pool {

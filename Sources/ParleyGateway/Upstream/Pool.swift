@@ -34,9 +34,9 @@ final class Pool: @unchecked Sendable {
     ) async throws(ParleyError) -> (UpstreamConnection, EndpointSlot?) {
         lastUse = .now()
         if queue.isEmpty, limit == nil, let connection = takeIdle() { return (connection, nil) }
-        let pending = Pending(shard.loop, connectTimeout: connectTimeout, deadline: deadline)
+        let pending = Pending(shard.loop, connectTimeout: connectTimeout)
         queue.append(pending)
-        shard.pendings.add(pending)
+        shard.pendings.add(pending, deadline: deadline)
         pump()
         while pending.connection == nil, pending.failure == nil, !Task.isCancelled {
             await pending.waiter.wait()
@@ -147,16 +147,14 @@ final class Pool: @unchecked Sendable {
 final class Pending: Swept, @unchecked Sendable {
     let waiter: Waiter
     let connectTimeout: TimeAmount
-    private let deadline: NIODeadline
     var sweepIndex = -1
     var connection: UpstreamConnection?
     var slot: EndpointSlot?
     private(set) var failure: ParleyError?
 
-    init(_ loop: any EventLoop, connectTimeout: TimeAmount, deadline: NIODeadline) {
+    init(_ loop: any EventLoop, connectTimeout: TimeAmount) {
         self.waiter = Waiter(loop)
         self.connectTimeout = connectTimeout
-        self.deadline = deadline
     }
 
     func fail(_ error: ParleyError) {
@@ -166,7 +164,6 @@ final class Pending: Swept, @unchecked Sendable {
     }
 
     func sweep(now: NIODeadline) {
-        guard deadline <= now else { return }
         fail(
             slot == nil
                 ? ParleyError(

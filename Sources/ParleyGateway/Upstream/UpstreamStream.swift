@@ -28,8 +28,8 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     private(set) var headers = HeaderBlock()
     /// Whether any byte of the answer arrived.
     private(set) var hasArrived = false
-    /// When the wait in progress ends; the shard's sweep looks at it.
-    private(set) var deadline = NIODeadline.distantFuture
+    /// Whether the task waits: a deadline that passes while nobody does is none.
+    private var isAwaited = false
     /// The place in the shard's list of streams.
     var sweepIndex = -1
 
@@ -75,14 +75,16 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         guard !isEnded, failure == nil else { return }
         unread = nil
         restBytes = 0
-        deadline = .now() + Self.rest.time
+        shard.streams.setDeadline(.now() + Self.rest.time, of: self)
         connection?.drained(self)
     }
 
     private func wait(until deadline: NIODeadline) async throws(ParleyError) {
-        self.deadline = deadline
+        // Stays set when the wait is over, which costs nothing; the sweep asks whether anybody still waits.
+        shard.streams.setDeadline(deadline, of: self)
+        isAwaited = true
         await waiter.wait()
-        self.deadline = .distantFuture
+        isAwaited = false
         if Task.isCancelled, !isEnded {
             cancel()
             throw ParleyError(.cancelled, "The request was cancelled.")
@@ -144,7 +146,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
 extension UpstreamStream: Swept {
     /// Called by the shard's sweep.
     func sweep(now: NIODeadline) {
-        guard deadline <= now else { return }
+        guard isAwaited || restBytes != nil else { return shard.streams.setDeadline(.distantFuture, of: self) }
         let what = status == 0 ? "did not answer" : "went silent"
         fail(ParleyError(.timeout, "The upstream \(what) within the time allowed."))
     }
