@@ -75,6 +75,9 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         guard !isEnded, failure == nil else { return }
         unread = nil
         restBytes = 0
+        // The request is over as far as the provider's limit goes.
+        slot?.release()
+        slot = nil
         shard.streams.setDeadline(.now() + Self.rest.time, of: self)
         connection?.drained(self)
     }
