@@ -86,7 +86,8 @@ let package = Package(
         .testTarget(
             name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
-            name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration"], swiftSettings: settings),
+            name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration", "ParleyAccess"],
+            swiftSettings: settings),
         .testTarget(
             name: "ParleyGatewayTests",
             dependencies: [

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import ParleyAccess
+
 extension SettingsBuilder {
     mutating func keys(_ values: [CheckedValue]) -> [KeySettings] {
         var keys: [KeySettings] = []
@@ -25,7 +27,7 @@ extension SettingsBuilder {
             key.strategies = section.choices("strategies")
             let digest =
                 switch credential {
-                case .plain(let secret): SHA256.hex(of: secret.reveal())
+                case .plain(let secret): KeyDigest(of: secret.reveal()).hex
                 case .sha256(let hex): hex
                 }
             if let other = secrets[digest] {
