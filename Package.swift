@@ -24,6 +24,7 @@ let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -45,7 +46,8 @@ let package = Package(
             name: "ParleyDialects", dependencies: ["ParleyCore", "ParleyWire", "CParleyBytes", nio],
             swiftSettings: settings),
         .target(
-            name: "ParleyProviders", dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio],
+            name: "ParleyProviders",
+            dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras],
             swiftSettings: settings),
         .target(name: "ParleyModels", dependencies: ["ParleyCore", nio], swiftSettings: settings),
         .target(name: "ParleyAccess", dependencies: ["ParleyCore", crypto, nio], swiftSettings: settings),

@@ -7,7 +7,14 @@ public import NIOCore
 public struct Call: Sendable {
     /// What the client wants done.
     public enum Operation: Sendable, Hashable {
+        /// An answer to a conversation, whatever the dialect calls it.
         case chat
+        /// The length of a request in tokens; `request` or `body` is the request to be counted.
+        case countTokens
+        /// Vectors for texts; `embedding` is the request.
+        case embed
+        /// A request that is passed on as it came, to `path` below the provider's base URL.
+        case pass(PassedRequest)
     }
 
     /// What the caller of `answer` can use.
@@ -32,6 +39,10 @@ public struct Call: Sendable {
     public var stream: Bool
     /// Whether the client asked for the usage chunk of a stream.
     public var includeUsage: Bool
+    /// Whether a field that cannot be kept is refused even where it does not matter.
+    public var isStrict = false
+    /// Whether a stream is wanted as one JSON array instead of server-sent events (Gemini without `alt=sse`).
+    public var asArray = false
     /// The request as the client sent it, in the client's dialect.
     public var body: ByteBuffer
     /// What was found in `body` already, for those who need it again.
@@ -40,6 +51,11 @@ public struct Call: Sendable {
     public var request: ChatRequest? {
         get { changed?.request }
         set { changed = newValue.map { Changed($0) } }
+    }
+    /// The texts to embed, for `embed`.
+    public var embedding: EmbeddingRequest? {
+        get { embeddingBox?.request }
+        set { embeddingBox = newValue.map { EmbeddingBox($0) } }
     }
     /// Fields to set in the request, weakest first; an override later in the list wins.
     public var overrides: [FieldOverride] = []
@@ -64,6 +80,16 @@ public struct Call: Sendable {
     }
 
     private var changed: Changed?
+
+    private final class EmbeddingBox: Sendable {
+        let request: EmbeddingRequest
+
+        init(_ request: EmbeddingRequest) {
+            self.request = request
+        }
+    }
+
+    private var embeddingBox: EmbeddingBox?
 
     /// A call as it came in.
     public init(

@@ -39,8 +39,14 @@ public struct ChatRequest: Sendable, Equatable {
     public var topLogprobs: Int?
     /// Seed of the sampling.
     public var seed: Int?
+    /// Sampling among the likeliest tokens only.
+    public var topK: Int?
     /// How hard to think: none, minimal, low, medium, high, xhigh or max.
     public var reasoningEffort: String?
+    /// How many tokens to think with, where the client says it in tokens; 0 is not at all, -1 as the model likes.
+    public var reasoningBudget: Int?
+    /// Whether the client wants to read the reasoning; nil leaves it to the upstream.
+    public var showsReasoning: Bool?
     /// An opaque end-user id.
     public var user: String?
     /// Whether the client asked for a stream.
@@ -101,6 +107,10 @@ public struct Message: Sendable, Equatable {
     public var refusal: String?
     /// Reasoning of an assistant turn, kept for vendors that want it back.
     public var reasoning: [Reasoning] = []
+    /// Whether a tool message reports a failure of the tool.
+    public var isError = false
+    /// Where a prompt cache may end: by index of the content part that is the last one to be cached.
+    public var cacheMarks: [Int: CacheMark] = [:]
     /// Fields with no neutral meaning.
     public var extras = Extras()
 
@@ -125,6 +135,17 @@ public struct Message: Sendable, Equatable {
     }
 }
 
+/// A point up to which a prompt is worth caching.
+public struct CacheMark: Sendable, Equatable {
+    /// How long to keep it, as Anthropic words it: `5m` or `1h`; nil is the upstream's own choice.
+    public var ttl: String?
+
+    /// A mark with the given time to live.
+    public init(ttl: String? = nil) {
+        self.ttl = ttl
+    }
+}
+
 /// A piece of a message.
 public enum Part: Sendable, Equatable {
     case text(String)
@@ -139,7 +160,7 @@ public enum Part: Sendable, Equatable {
     case opaque(DialectID, JSONValue)
 }
 
-/// A file inside a message.
+/// A file inside a message: by id, by address, as base64 or as plain text.
 public struct FilePart: Sendable, Equatable {
     /// The vendor's id of an uploaded file.
     public var id: String?
@@ -147,6 +168,12 @@ public struct FilePart: Sendable, Equatable {
     public var data: String?
     /// The file's name.
     public var name: String?
+    /// The file's address.
+    public var url: String?
+    /// The content as plain text.
+    public var text: String?
+    /// The media type, e.g. `application/pdf`; `image/*` and `video/*` where only the kind is known.
+    public var mediaType: String?
 
     /// A file by id, by content, or both.
     public init(id: String? = nil, data: String? = nil, name: String? = nil) {
@@ -164,6 +191,8 @@ public struct Tool: Sendable, Equatable {
     public var description: String?
     /// JSON Schema of the arguments.
     public var parameters: JSONValue?
+    /// Set where a prompt cache may end behind this tool.
+    public var cacheMark: CacheMark?
     /// Whether arguments must follow the schema exactly.
     public var strict: Bool?
     /// A kind of tool only one dialect knows (custom, built-in), kept whole; the fields above then say what they can.
@@ -183,6 +212,7 @@ public struct Tool: Sendable, Equatable {
     public static func == (a: Tool, b: Tool) -> Bool {
         a.name == b.name && a.description == b.description && a.parameters == b.parameters && a.strict == b.strict
             && a.opaque?.0 == b.opaque?.0 && a.opaque?.1 == b.opaque?.1 && a.extras == b.extras
+            && a.cacheMark == b.cacheMark
     }
 }
 
@@ -204,6 +234,10 @@ public struct ToolCall: Sendable, Equatable {
     public var arguments: String
     /// True for OpenAI's custom tools, whose input is free text.
     public var isCustom = false
+    /// What binds the call to the reasoning before it and must go back to its origin with the call (Gemini).
+    public var signature: String?
+    /// The dialect whose upstreams understand `signature`; nil where unknown.
+    public var origin: DialectID?
     /// Fields with no neutral meaning.
     public var extras = Extras()
 
@@ -231,12 +265,15 @@ public struct Reasoning: Sendable, Equatable {
     public var signature: String?
     /// The vendor's own object, kept whole, e.g. an element of `reasoning_details`.
     public var opaque: JSONValue?
+    /// The dialect whose upstreams understand `signature` and `opaque`; nil where unknown. Others must not get them.
+    public var origin: DialectID?
 
     /// Reasoning with its text.
-    public init(_ text: String, signature: String? = nil, opaque: JSONValue? = nil) {
+    public init(_ text: String, signature: String? = nil, opaque: JSONValue? = nil, origin: DialectID? = nil) {
         self.text = text
         self.signature = signature
         self.opaque = opaque
+        self.origin = origin
     }
 }
 
@@ -250,4 +287,18 @@ public struct DialectID: Sendable, Hashable {
 
     /// OpenAI's Chat Completions.
     public static let openAIChat = DialectID("openai-chat")
+    /// OpenAI's Responses.
+    public static let openAIResponses = DialectID("openai-responses")
+    /// OpenAI's legacy Completions.
+    public static let openAICompletions = DialectID("openai-completions")
+    /// Anthropic's Messages. Claude's signatures are the same on every platform, so Bedrock's and Vertex's count as it.
+    public static let anthropic = DialectID("anthropic")
+    /// Google's Gemini API, also on Vertex AI.
+    public static let gemini = DialectID("gemini")
+    /// Amazon Bedrock's Converse.
+    public static let bedrock = DialectID("bedrock")
+    /// Ollama's native chat.
+    public static let ollama = DialectID("ollama")
+    /// Cohere's chat, version 2.
+    public static let cohere = DialectID("cohere")
 }

@@ -41,8 +41,16 @@ public protocol AnswerBody: AnyObject {
     /// - Throws: the upstream's failure; what was appended before it is valid.
     func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool
 
+    /// Writes an error as the end of a stream, well-formed behind what `next` gave so far. Whole answers have none.
+    func fail(_ error: ParleyError, into out: inout ByteBuffer)
+
     /// Gives up: closes the upstream unless the answer is complete.
     func cancel()
+}
+
+extension AnswerBody {
+    /// Nothing: a whole answer that breaks off has no way to say so.
+    public func fail(_ error: ParleyError, into out: inout ByteBuffer) {}
 }
 
 /// A stream of neutral events. Used from one task, on the event loop of the call.

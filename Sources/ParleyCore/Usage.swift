@@ -11,6 +11,8 @@ public struct Usage: Sendable, Equatable {
     public var cacheRead: Int?
     /// Prompt tokens that were written to a cache.
     public var cacheWrite: Int?
+    /// The part of `cacheWrite` that is kept for an hour, where the upstream tells it apart.
+    public var cacheWriteHour: Int?
     /// Prompt tokens of audio.
     public var inputAudio: Int?
     /// Completion tokens, reasoning included.
@@ -49,6 +51,7 @@ public struct Usage: Sendable, Equatable {
         input = larger(input, other.input)
         cacheRead = larger(cacheRead, other.cacheRead)
         cacheWrite = larger(cacheWrite, other.cacheWrite)
+        cacheWriteHour = larger(cacheWriteHour, other.cacheWriteHour)
         inputAudio = larger(inputAudio, other.inputAudio)
         output = larger(output, other.output)
         reasoning = larger(reasoning, other.reasoning)

@@ -3,6 +3,7 @@
 
 public import NIOCore
 public import ParleyCore
+public import ParleyWire
 
 /// The shape of an API on the wire, in both directions: as clients speak it and as upstreams speak it.
 ///
@@ -11,7 +12,21 @@ public protocol Dialect: Sendable {
     /// Which dialect this is.
     var id: DialectID { get }
 
-    /// Reads a client's request.
+    /// How an upstream's stream is framed.
+    var framing: StreamFraming { get }
+
+    /// What a stream to a client can bear while it waits, between two frames; empty where there is nothing.
+    var keepAlive: StaticString { get }
+
+    /// What this dialect cannot carry to an upstream, for the documentation and for the proof that nothing else is lost.
+    var losses: [Loss] { get }
+
+    /// Finds out what a gateway must know before it reads a client's request: the model's name, whether to stream.
+    ///
+    /// - Throws: `invalid`, naming the field or the byte at fault.
+    func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake
+
+    /// Reads a client's request. Model and stream may be outside of it (Gemini): then the caller sets them.
     ///
     /// - Throws: `invalid`, naming the field by its path.
     func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest
@@ -42,13 +57,118 @@ public protocol Dialect: Sendable {
     /// Writes an error as a whole answer's body.
     func encodeFailure(_ error: ParleyError) -> ByteBuffer
 
-    /// Writes an error as the last frame of a stream; the stream's terminator must not follow.
+    /// Writes an error as the only frame of a stream that has only had comments so far; no terminator must follow.
+    /// Once an encoder has begun, `StreamEncoder.fail` is the way.
     func encodeStreamFailure(_ error: ParleyError, into out: inout ByteBuffer)
+}
+
+extension Dialect {
+    /// Server-sent events.
+    public var framing: StreamFraming { .serverSentEvents }
+
+    /// A comment line, which readers of server-sent events skip.
+    public var keepAlive: StaticString { ": keep-alive\n\n" }
+
+    /// Nothing is lost.
+    public var losses: [Loss] { [] }
+
+    /// `model` and `stream` at the top level of a JSON object.
+    public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {
+        var intake = Intake(body, try Intake.scan(body))
+        intake.includeUsage = true
+        return intake
+    }
+}
+
+/// How a stream's frames are told apart.
+public enum StreamFraming: Sendable {
+    case serverSentEvents
+    /// One JSON value per line.
+    case lines
+    /// Amazon's binary messages (`application/vnd.amazon.eventstream`).
+    case binary
+}
+
+/// Something that a dialect cannot say to an upstream.
+public struct Loss: Sendable, Equatable {
+    /// What becomes of it.
+    public enum Fate: String, Sendable {
+        /// Left out and named in `x-parley-dropped`; refused where the call is strict.
+        case dropped
+        /// The request is refused with a 400 that names the field.
+        case refused
+        /// Said in another way that comes close.
+        case emulated
+    }
+
+    /// The field in OpenAI Chat's words where it has one, e.g. `logit_bias`; it is what `x-parley-dropped` says.
+    public var field: String
+    /// What becomes of it.
+    public var fate: Fate
+    /// Why, or how it is emulated, in a sentence for the documentation.
+    public var note: String
+
+    /// Declares a loss.
+    public init(_ field: String, _ fate: Fate, _ note: String) {
+        self.field = field
+        self.fate = fate
+        self.note = note
+    }
+}
+
+/// What a gateway must know of a request before it is read. The body stays bytes.
+public struct Intake: Sendable {
+    /// The request as it came.
+    public var body: ByteBuffer
+    /// What was found in it, for the layers below.
+    public var reading: (any RequestReading)?
+    /// The model it names; nil where it names none.
+    public var model: String?
+    /// Whether it asks for a stream.
+    public var stream: Bool
+    /// Whether it asks for usage at the end of a stream. True where a dialect's streams always have it.
+    public var includeUsage: Bool
+
+    /// What was found in `body`.
+    public init(
+        body: ByteBuffer, reading: (any RequestReading)? = nil, model: String?, stream: Bool, includeUsage: Bool
+    ) {
+        self.body = body
+        self.reading = reading
+        self.model = model
+        self.stream = stream
+        self.includeUsage = includeUsage
+    }
+}
+
+extension Intake {
+    /// Where the members of a body are.
+    ///
+    /// - Throws: `invalid` where there is no JSON object, naming the byte at fault.
+    public static func scan(_ body: ByteBuffer) throws(ParleyError) -> JSONScan {
+        guard body.readableBytes > 0 else {
+            throw ParleyError(.invalid, "The request has no body; send a JSON object.", code: "invalid_json")
+        }
+        do {
+            return try JSONScan(body)
+        } catch {
+            throw ParleyError(
+                .invalid, "The body is not a JSON object: \(error.message) (at byte \(error.offset)).",
+                code: "invalid_json")
+        }
+    }
+
+    /// `model` and `stream` of a scanned body; no usage is asked for.
+    public init(_ body: ByteBuffer, _ scan: JSONScan) {
+        self.init(
+            body: body, reading: RequestScan(scan), model: scan.member(named: "model").flatMap { scan.string($0) },
+            stream: scan.member(named: "stream").flatMap { scan.bool($0) } ?? false, includeUsage: false)
+    }
 }
 
 /// What a dialect must know of a call to write its answer.
 public struct AnswerContext: Sendable {
-    /// An id for answers whose upstream gave none.
+    /// The call's id, from which ids are made for answers whose upstream gave none; each dialect adds its own prefix.
     public var id: String
     /// The model's name for answers whose upstream gave none: the one the client asked for.
     public var model: String
@@ -56,6 +176,10 @@ public struct AnswerContext: Sendable {
     public var created: Int
     /// Whether the client asked for usage at the end of a stream.
     public var includeUsage: Bool
+    /// Whether the client wants a stream as one JSON array (Gemini without `alt=sse`).
+    public var asArray = false
+    /// The client's request, for dialects whose answers repeat some of it (Responses).
+    public var request: ByteBuffer?
 
     /// What the answer is called.
     public init(id: String, model: String, created: Int, includeUsage: Bool) {
@@ -89,4 +213,7 @@ public protocol StreamEncoder {
 
     /// Writes the stream's proper end.
     mutating func finish(into out: inout ByteBuffer)
+
+    /// Writes an error as the stream's end, well-formed whatever was written so far.
+    mutating func fail(_ error: ParleyError, into out: inout ByteBuffer)
 }

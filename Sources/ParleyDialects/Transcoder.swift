@@ -5,7 +5,7 @@ public import NIOCore
 public import ParleyCore
 
 /// An upstream's stream in its dialect to a client's stream in another, through neutral events.
-public struct Transcoder {
+public struct Transcoder: StreamRelay {
     private var decoder: any StreamDecoder
     private var encoder: any StreamEncoder
     private var events: [Event] = []
@@ -54,6 +54,18 @@ public struct Transcoder {
         if let failure { throw failure }
         end(into: &out)
     }
+
+    /// Writes an error as the answer's end.
+    public mutating func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+        isEnded = true
+        encoder.fail(error, into: &out)
+    }
+
+    /// Whether an event passed that cannot be taken back.
+    public var isMeaningful: Bool { observed.isMeaningful }
+
+    /// Whether the answer's proper end was seen.
+    public var isComplete: Bool { observed.isComplete }
 
     private mutating func write(into out: inout ByteBuffer) {
         for event in events {

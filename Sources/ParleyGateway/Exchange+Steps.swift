@@ -70,7 +70,7 @@ extension Exchange {
     }
 
     /// The call as models see it.
-    func call(_ intake: ChatIntake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
+    func call(_ intake: Intake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
         var call = Call(
             id: id, dialect: dialect.id, operation: .chat, model: name, stream: intake.stream,
             includeUsage: intake.includeUsage, body: intake.body, deadline: deadline, connector: shard, trace: trace)
@@ -81,9 +81,9 @@ extension Exchange {
     }
 
     /// The reply as bytes for this client.
-    func body(of reply: Reply, _ intake: ChatIntake, _ name: String) -> any AnswerBody {
+    func body(of reply: Reply, _ intake: Intake, _ name: String) -> any AnswerBody {
         let context = AnswerContext(
-            id: "chatcmpl-\(id)", model: name, created: WallClock.seconds(), includeUsage: intake.includeUsage)
+            id: id, model: name, created: WallClock.seconds(), includeUsage: intake.includeUsage)
         switch reply.content {
         case .client(let body): return body
         case .events(let source) where intake.stream:

@@ -100,7 +100,7 @@ final class Exchange {
     private func chat(_ key: KeyRecord) async throws(ParleyError) {
         // 3. Head: find out what is asked for, without building a tree.
         try await client.awaitBody(of: request)
-        let intake = try ChatIntake(request.takeBody())
+        let intake = try dialect.intake(request.takeBody())
         record.stream = intake.stream
         // 4. Resolve: the name to a model.
         let asked = try modelName(intake.model, key)
@@ -146,7 +146,7 @@ final class Exchange {
             } catch {
                 let error = client.abortion ?? error
                 guard error.kind != .cancelled else { throw error }
-                dialect.encodeStreamFailure(error, into: &piece.bytes)
+                body.fail(error, into: &piece.bytes)
                 finish(with: &piece)
                 note(error)
                 return

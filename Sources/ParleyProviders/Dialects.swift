@@ -7,23 +7,32 @@ public import ParleyDialects
 
 /// The dialects there are, by id.
 public enum Dialects {
-    private static let openAIChat = OpenAIChat()
+    private static let openAIChat: any Dialect = OpenAIChat()
+
+    /// Every dialect, in the order of the documentation.
+    public static let all: [any Dialect] = [
+        openAIChat
+    ]
+
+    private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }
 
     /// The dialect called `id`.
     ///
     /// - Throws: `notImplemented` where it is not built.
     public static func dialect(_ id: DialectID) throws(ParleyError) -> any Dialect {
-        guard id == .openAIChat else {
+        if id == .openAIChat { return openAIChat }
+        guard let dialect = byID[id] else {
             throw ParleyError(.notImplemented, "The dialect \(id.name) is not built yet.")
         }
-        return openAIChat
+        return dialect
     }
 }
 
 extension AnswerContext {
     /// What an answer to `call` is called where the upstream does not say.
     public init(_ call: Call) {
-        self.init(
-            id: "chatcmpl-\(call.id)", model: call.model, created: time(nil), includeUsage: call.includeUsage)
+        self.init(id: call.id, model: call.model, created: time(nil), includeUsage: call.includeUsage)
+        asArray = call.asArray
+        request = call.body
     }
 }

@@ -42,6 +42,11 @@ public final class EncodedEvents: AnswerBody {
         return more
     }
 
+    /// Writes an error as the stream's end.
+    public func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+        encoder.fail(error, into: &out)
+    }
+
     /// Gives the events up.
     public func cancel() { source.cancel() }
 

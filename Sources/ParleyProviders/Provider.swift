@@ -12,23 +12,29 @@ public protocol Provider: Sendable {
     /// The provider's name in the configuration.
     var id: String { get }
 
-    /// The dialect it speaks.
-    var dialect: any Dialect { get }
-
-    /// The same dialect, where requests in it can be spliced and answers in it relayed; else nil.
-    var relaying: (any RelayingDialect)? { get }
-
     /// The keys it is called with.
     var credentials: Credentials { get }
 
-    /// Where a request for `model` goes.
-    func target(_ operation: Call.Operation, model: String) -> Target
+    /// How and where `call` reaches `model`: a provider with several APIs picks the one that fits the call best.
+    ///
+    /// - Throws: `invalid` where this provider has no such operation.
+    func face(for call: Call, model: String) throws(ParleyError) -> Face
 
     /// The head of a signed-in request: request line and headers, without `content-length` and the empty line.
-    func authorize(_ target: Target, with credential: Credential) async throws(ParleyError) -> ByteBuffer
+    ///
+    /// - Parameters:
+    ///   - target: where the request goes.
+    ///   - body: the request's body, for those who sign it.
+    ///   - connector: the way to a place that gives out tokens.
+    func authorize(
+        _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
+    ) async throws(ParleyError) -> ByteBuffer
 
     /// Changes to a call that this provider's configuration asks for, before it is written.
     func adjust(_ call: inout Call)
+
+    /// Changes to a request that is written anew, before it is written: what this service rejects or renames.
+    func adjust(_ request: inout ChatRequest, for face: Face)
 
     /// Learns from a refused request.
     ///
@@ -37,11 +43,11 @@ public protocol Provider: Sendable {
 }
 
 extension Provider {
-    /// Nothing is relayed.
-    public var relaying: (any RelayingDialect)? { nil }
-
     /// Nothing is changed.
     public func adjust(_ call: inout Call) {}
+
+    /// Nothing is changed.
+    public func adjust(_ request: inout ChatRequest, for face: Face) {}
 
     /// Nothing is learnt.
     public func learn(from failure: ParleyError, body: ByteBuffer) -> Bool { false }
@@ -51,6 +57,29 @@ extension Provider {
 public protocol ListsModels: Provider {
     /// Asks for the list.
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel]
+}
+
+/// One way to call a service: what is spoken there, and where requests go.
+public struct Face: Sendable {
+    /// The dialect it speaks.
+    public var dialect: any Dialect
+    /// The same dialect, where requests in it can be spliced and answers in it relayed; else nil.
+    public var relaying: (any RelayingDialect)?
+    /// Where a request goes.
+    public var target: Target
+
+    /// A face whose requests are always written anew.
+    public init(_ dialect: any Dialect, at target: Target) {
+        self.dialect = dialect
+        self.target = target
+    }
+
+    /// A face whose requests are changed in place, and answers passed on, for clients that speak the same.
+    public init(relaying dialect: any RelayingDialect, at target: Target) {
+        self.dialect = dialect
+        self.relaying = dialect
+        self.target = target
+    }
 }
 
 /// Where one request goes.
@@ -71,49 +100,4 @@ public struct Target: Sendable {
         self.path = path
         self.timeouts = timeouts
     }
-}
-
-/// A dialect whose requests can be changed in place and whose answers can be passed on as they are, for clients that
-/// speak it too.
-public protocol RelayingDialect: Dialect {
-    /// Whether answers may be passed on as they are.
-    var relaysAnswers: Bool { get }
-
-    /// Whether a stream's request asks for usage, so that it must be stripped for clients that did not.
-    var asksForUsage: Bool { get }
-
-    /// The client's request for `model`, changed in place.
-    ///
-    /// - Parameters:
-    ///   - reading: what was found in it before, if it is of any use.
-    ///   - overrides: fields that configuration sets, weakest first.
-    /// - Returns: nil where this request cannot be changed in place and must be written anew.
-    func splice(
-        _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
-        dropped: inout [String]
-    ) throws(ParleyError) -> ByteBuffer?
-
-    /// A tap for one stream.
-    func makeStreamRelay(stripUsage: Bool) -> any StreamRelay
-
-    /// Looks a whole answer over.
-    ///
-    /// - Throws: the upstream's error where the answer is one; `upstreamUnavailable` where it is unreadable.
-    func inspectWhole(_ body: ByteBuffer) throws(ParleyError) -> Observation
-}
-
-/// Passes one stream on and watches it.
-public protocol StreamRelay {
-    /// What was seen so far.
-    var observed: Observation { get }
-    /// Whether an event passed that cannot be taken back: `observed` says it too, but is long.
-    var isMeaningful: Bool { get }
-    /// Whether the answer's proper end was seen; likewise.
-    var isComplete: Bool { get }
-
-    /// Passes on what arrived, in whole frames.
-    mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError)
-
-    /// The upstream closed its body properly.
-    mutating func finish(into out: inout ByteBuffer) throws(ParleyError)
 }

@@ -29,6 +29,19 @@ public struct OpenAIChat: Dialect {
     /// `openai-chat`.
     public var id: DialectID { .openAIChat }
 
+    /// Scans and checks a body, without building a tree.
+    ///
+    /// - Throws: `invalid`, naming the field or the byte at fault.
+    public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {
+        let scan = try Intake.scan(body)
+        try OpenAIChat.validate(scan: scan)
+        var intake = Intake(body, scan)
+        if intake.stream, let options = scan.member(named: "stream_options"), let value = try? scan.value(options) {
+            intake.includeUsage = value["include_usage"]?.bool ?? false
+        }
+        return intake
+    }
+
     /// Reads a client's request; what only this dialect knows goes to `extras`.
     ///
     /// - Throws: `invalid`, naming the field by its path, in OpenAI's wording.
@@ -101,6 +114,11 @@ public struct OpenAIChat: Dialect {
 
     /// The envelope as the last frame of a stream.
     public func encodeStreamFailure(_ error: ParleyError, into out: inout ByteBuffer) {
+        Self.writeStreamFailure(error, into: &out)
+    }
+
+    /// The envelope as a frame.
+    static func writeStreamFailure(_ error: ParleyError, into out: inout ByteBuffer) {
         out.writeStaticString("data: ")
         FailureEnvelope(error).write(into: &out)
         out.writeStaticString("\n\n")

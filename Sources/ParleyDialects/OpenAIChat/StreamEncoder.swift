@@ -31,6 +31,11 @@ struct ChatStreamEncoder: StreamEncoder {
         self.context = context
     }
 
+    mutating func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+        isEnded = true
+        OpenAIChat.writeStreamFailure(error, into: &out)
+    }
+
     mutating func push(_ event: Event, into out: inout ByteBuffer) {
         switch event {
         case .start(let identity):
@@ -191,7 +196,7 @@ struct ChatStreamEncoder: StreamEncoder {
 
     private mutating func begin(_ identity: AnswerIdentity) {
         head.writeStaticString("data: {\"id\":")
-        head.writeJSONString(identity.id.isEmpty ? context.id : identity.id)
+        head.writeJSONString(identity.id.isEmpty ? "chatcmpl-\(context.id)" : identity.id)
         head.writeStaticString(",\"object\":\"chat.completion.chunk\",\"created\":")
         head.writeString(String(identity.created == 0 ? context.created : identity.created))
         head.writeStaticString(",\"model\":")

@@ -104,7 +104,7 @@ struct WholeEncoder {
     func encode(_ response: ChatResponse) -> JSONObject {
         let identity = response.identity
         var object: JSONObject = [
-            "id": .string(identity.id.isEmpty ? context.id : identity.id),
+            "id": .string(identity.id.isEmpty ? "chatcmpl-\(context.id)" : identity.id),
             "object": "chat.completion",
             "created": .int(identity.created == 0 ? context.created : identity.created),
             "model": .string(identity.model.isEmpty ? context.model : identity.model),

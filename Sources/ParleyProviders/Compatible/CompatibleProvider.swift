@@ -9,12 +9,10 @@ import Synchronization
 
 /// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL.
 final class CompatibleProvider: ListsModels {
-    /// Sent as `user-agent` unless the configuration or the vendor says otherwise.
-    static let userAgent = "parley/\(Parley.version)"
-
     let id: String
     let credentials: Credentials
 
+    private let access: ServiceAccess
     private let chat: Target
     private let listTarget: Target?
     /// The heads of chat requests, one per key: everything that is the same in every request.
@@ -30,35 +28,21 @@ final class CompatibleProvider: ListsModels {
 
     init(_ setup: ProviderSetup, vendor: Vendor) throws(ProviderError) {
         id = setup.name
-        let base = try Self.base(setup, vendor)
-        let keys = setup.apiKeys.flatMap { $0.split(separator: ",").map { $0.trimmed } }.filter { !$0.isEmpty }
-        credentials = Credentials(keys)
-        let endpoint = Endpoint(
-            host: base.host, port: base.port, isSecure: base.isSecure,
-            certificateAuthority: setup.certificateAuthority, proxy: try setup.proxy.map(ProxyAddress.init(_:)),
-            connectionLimit: setup.connectionLimit)
-        let chat = Target(
-            endpoint: endpoint, method: "POST", path: base.path + vendor.chatPath + base.query,
-            timeouts: setup.timeouts)
+        access = try ServiceAccess(setup, base: try Self.base(setup, vendor), vendorHeaders: vendor.headers)
+        credentials = Credentials(access.keys)
+        let chat = access.target("POST", vendor.chatPath)
         var listTarget: Target?
         if let place = vendor.modelsPath {
-            let path = place.hasPrefix("//") ? String(place.dropFirst()) : base.path + place
-            listTarget = Target(
-                endpoint: endpoint, method: "GET", path: path + base.query, timeouts: setup.timeouts)
+            listTarget = access.target("GET", place)
+            if place.hasPrefix("//") { listTarget?.path = String(place.dropFirst()) + access.base.query }
         }
-        let headers = try Self.headers(setup, vendor)
         var heads: [ByteBuffer] = []
         var listHeads: [ByteBuffer] = []
-        let slots: [String?] = keys.isEmpty ? [nil] : keys
+        let slots: [String?] = access.keys.isEmpty ? [nil] : access.keys
         for key in slots {
-            guard HeaderField.isSafe(key ?? "") else {
-                throw ProviderError("has a line break or a control character in it", setting: "api_key")
-            }
-            heads.append(Self.head(chat, host: base.authority, key: key, headers: headers, hasBody: true))
-            if let listTarget {
-                listHeads.append(
-                    Self.head(listTarget, host: base.authority, key: key, headers: headers, hasBody: false))
-            }
+            let own = key.map { [HeaderField.bearer($0)] } ?? []
+            heads.append(access.head(chat, own))
+            if let listTarget { listHeads.append(access.head(listTarget, own, contentType: nil)) }
         }
         self.chat = chat
         self.listTarget = listTarget
@@ -75,13 +59,13 @@ final class CompatibleProvider: ListsModels {
 
     private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
-    var dialect: any Dialect { current }
+    func face(for call: Call, model: String) throws(ParleyError) -> Face {
+        Face(relaying: current, at: chat)
+    }
 
-    var relaying: (any RelayingDialect)? { current }
-
-    func target(_ operation: Call.Operation, model: String) -> Target { chat }
-
-    func authorize(_ target: Target, with credential: Credential) async throws(ParleyError) -> ByteBuffer {
+    func authorize(
+        _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
+    ) async throws(ParleyError) -> ByteBuffer {
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
     }
@@ -103,7 +87,7 @@ final class CompatibleProvider: ListsModels {
         let credential = credentials.pick(at: now)
         guard listHeads.indices.contains(credential.index) else { return [] }
         return try await ModelList.fetch(
-            listTarget, head: listHeads[credential.index], provider: id, dialect: dialect, connector: connector)
+            listTarget, head: listHeads[credential.index], provider: id, dialect: current, connector: connector)
     }
 }
 
@@ -134,77 +118,5 @@ extension CompatibleProvider {
             separator: "/", omittingEmptySubsequences: false)
         let path = parts.dropFirst(3).joined(separator: "/")
         return path.isEmpty || path.contains("{") ? "" : "/\(path)"
-    }
-
-    private static func headers(_ setup: ProviderSetup, _ vendor: Vendor) throws(ProviderError) -> [HeaderField] {
-        var headers = [HeaderField("user-agent", userAgent)]
-        for given in vendor.headers + setup.headers {
-            let field = HeaderField(given.name.lowercased(), given.value)
-            guard HeaderField.isName(field.name) else {
-                throw ProviderError("has a name that no header can have", setting: "headers")
-            }
-            guard HeaderField.isSafe(field.value) else {
-                throw ProviderError("has a line break or a control character in \(field.name)", setting: "headers")
-            }
-            guard !reserved.contains(field.name) else {
-                throw ProviderError("must not set \(field.name)", setting: "headers")
-            }
-            headers.removeAll { $0.name == field.name }
-            headers.append(field)
-        }
-        return headers
-    }
-
-    /// What the connection itself decides.
-    private static let reserved: Set<String> = [
-        "host", "content-length", "transfer-encoding", "connection", "accept-encoding", "content-type", "te",
-        "upgrade", "trailer", "expect", "keep-alive",
-    ]
-
-    private static func head(
-        _ target: Target, host: String, key: String?, headers: [HeaderField], hasBody: Bool
-    ) -> ByteBuffer {
-        var head = ByteBuffer()
-        head.writeString("\(target.method) \(target.path) HTTP/1.1\r\nhost: \(host)\r\n")
-        let hasOwn = headers.contains { $0.name == "authorization" }
-        if let key, !hasOwn { head.writeString("authorization: Bearer \(key)\r\n") }
-        for field in headers { head.writeString("\(field.name): \(field.value)\r\n") }
-        if hasBody { head.writeString("content-type: application/json\r\n") }
-        if !headers.contains(where: { $0.name == "accept" }) {
-            head.writeString(
-                hasBody ? "accept: application/json, text/event-stream\r\n" : "accept: application/json\r\n")
-        }
-        head.writeString("accept-encoding: identity\r\n")
-        return head
-    }
-}
-
-extension HeaderField {
-    /// Whether `name` may be a header's name.
-    static func isName(_ name: String) -> Bool {
-        !name.isEmpty
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"):
-                    true
-                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-                }
-            }
-    }
-
-    /// Whether `value` may stand in a header line: nothing in it ends the line.
-    static func isSafe(_ value: String) -> Bool {
-        value.utf8.allSatisfy { $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }
-    }
-}
-
-extension Substring {
-    /// Without spaces at either end.
-    fileprivate var trimmed: String {
-        var text = self
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return String(text)
     }
 }

@@ -54,7 +54,9 @@ struct AnswerOpening {
     }
 
     private func shape(of bytes: ByteBuffer, isWhole: Bool) -> BodyShape? {
-        BodyShape(bytes, contentType: reader.headers.first("content-type"), isWhole: isWhole)
+        BodyShape(
+            bytes, framing: attempt.route.upstream.framing, isStream: attempt.call.stream,
+            contentType: reader.headers.first("content-type"), isWhole: isWhole)
     }
 
     // MARK: Streams

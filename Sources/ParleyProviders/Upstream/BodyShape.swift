@@ -3,6 +3,7 @@
 
 import NIOCore
 import ParleyCore
+import ParleyDialects
 
 /// What an answer's body is, judged by how it begins and, where that says nothing, by its content type.
 enum BodyShape: Equatable {
@@ -12,7 +13,13 @@ enum BodyShape: Equatable {
     case unknown
 
     /// Judges by the first bytes; nil while there is nothing but white space and more may come.
-    init?(_ bytes: ByteBuffer, contentType: @autoclosure () -> String?, isWhole: Bool) {
+    ///
+    /// Lines of JSON begin like one whole answer: there the framing and what was asked for decide. So they do for binary
+    /// messages, unless an error came in their place.
+    init?(
+        _ bytes: ByteBuffer, framing: StreamFraming = .serverSentEvents, isStream: Bool = true,
+        contentType: @autoclosure () -> String?, isWhole: Bool
+    ) {
         let start = bytes.withUnsafeReadableBytes { bytes in
             bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
         }
@@ -22,8 +29,12 @@ enum BodyShape: Equatable {
             return
         }
         switch start {
+        case UInt8(ascii: "{") where framing == .lines && isStream:
+            self = .events
         case UInt8(ascii: "{"), UInt8(ascii: "["):
             self = .json
+        case 0x00 where framing == .binary:
+            self = .events
         case UInt8(ascii: "<"):
             self = .webPage
         case UInt8(ascii: ":"), 0xEF:

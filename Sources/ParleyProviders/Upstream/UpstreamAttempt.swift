@@ -15,7 +15,7 @@ final class UpstreamAttempt {
 
     private let provider: any Provider
     private let model: String
-    private let target: Target
+    private var face: Face
     private let limits: AttemptLimits
     private var credential: Credential
     private var body: ByteBuffer?
@@ -31,10 +31,10 @@ final class UpstreamAttempt {
         let now = NIODeadline.now()
         self.provider = provider
         self.model = model
-        target = provider.target(call.operation, model: model)
-        limits = AttemptLimits(call.timeouts, target.timeouts, deadline: call.deadline, now: now)
+        face = try provider.face(for: call, model: model)
+        limits = AttemptLimits(call.timeouts, face.target.timeouts, deadline: call.deadline, now: now)
         credential = provider.credentials.pick(at: now)
-        let prepared = try UpstreamRoute.prepare(call, provider: provider, model: model)
+        let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
         self.call = consume call
@@ -62,13 +62,15 @@ final class UpstreamAttempt {
     /// Writes the request anew.
     private func rewrite() throws(ParleyError) {
         credential = provider.credentials.pick(at: .now())
-        let prepared = try UpstreamRoute.prepare(call, provider: provider, model: model)
+        face = try provider.face(for: call, model: model)
+        let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
     }
 
     private func open() async throws(ParleyError) -> AnswerReader {
-        let head = try await provider.authorize(target, with: credential)
+        let head = try await provider.authorize(
+            face.target, body: body, with: credential, through: call.connector)
         return AnswerReader(try await call.connector.open(request(head)), limits: limits)
     }
 
@@ -80,7 +82,7 @@ final class UpstreamAttempt {
         }
         defer { body = nil }
         return UpstreamRequest(
-            endpoint: target.endpoint, head: head, body: body, isIdempotent: false, connectTimeout: limits.connect,
+            endpoint: face.target.endpoint, head: head, body: body, isIdempotent: false, connectTimeout: limits.connect,
             headDeadline: limits.first)
     }
 
@@ -108,7 +110,7 @@ final class UpstreamAttempt {
     }
 
     private func failure(_ reader: AnswerReader, _ body: ByteBuffer) -> ParleyError {
-        var failure = provider.dialect.decodeFailure(status: reader.status, headers: reader.headers, body: body)
+        var failure = face.dialect.decodeFailure(status: reader.status, headers: reader.headers, body: body)
         if (300..<400).contains(reader.status) {
             failure = ParleyError(
                 .upstreamUnavailable,

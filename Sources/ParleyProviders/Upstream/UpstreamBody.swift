@@ -68,6 +68,10 @@ final class UpstreamBody: AnswerBody {
         }
     }
 
+    func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+        relay.fail(error, into: &out)
+    }
+
     func cancel() { reader.cancel() }
 
     /// Puts what arrived through the relay; nil is the body's end.

@@ -43,15 +43,28 @@ enum UpstreamRoute {
 
     /// Chooses the way and writes the request's body.
     static func prepare(
-        _ call: Call, provider: any Provider, model: String
+        _ call: Call, provider: any Provider, face: Face, model: String
     ) throws(ParleyError) -> (route: UpstreamRoute, body: ByteBuffer) {
         var dropped: [String] = []
-        defer { call.trace.drop(dropped) }
-        guard let relaying = provider.relaying, relaying.id == call.dialect else {
+        let prepared = try prepare(call, provider, face, model, &dropped)
+        guard !dropped.isEmpty else { return prepared }
+        if call.isStrict {
+            throw ParleyError(
+                .invalid,
+                "\(provider.id)/\(model) cannot be told \(dropped.joined(separator: ", ")); leave it out, or do not ask "
+                    + "for strictness.", code: "unsupported_parameter", parameter: dropped.first)
+        }
+        call.trace.drop(dropped)
+        return prepared
+    }
+
+    private static func prepare(
+        _ call: Call, _ provider: any Provider, _ face: Face, _ model: String, _ dropped: inout [String]
+    ) throws(ParleyError) -> (route: UpstreamRoute, body: ByteBuffer) {
+        guard let relaying = face.relaying, relaying.id == call.dialect else {
             let client = try Dialects.dialect(call.dialect)
-            let upstream = provider.dialect
-            let body = try encoded(call, for: upstream, from: client, model: model, dropped: &dropped)
-            return (.translated(upstream: upstream, client: client), body)
+            let body = try encoded(call, provider, face, from: client, model: model, dropped: &dropped)
+            return (.translated(upstream: face.dialect, client: client), body)
         }
         var relays = false
         if case .client = call.form { relays = relaying.relaysAnswers }
@@ -64,12 +77,13 @@ enum UpstreamRoute {
         {
             return (route, body)
         }
-        return (route, try encoded(call, for: relaying, from: relaying, model: model, dropped: &dropped))
+        return (route, try encoded(call, provider, face, from: relaying, model: model, dropped: &dropped))
     }
 
     /// The request by way of the neutral form.
     private static func encoded(
-        _ call: Call, for upstream: any Dialect, from client: any Dialect, model: String, dropped: inout [String]
+        _ call: Call, _ provider: any Provider, _ face: Face, from client: any Dialect, model: String,
+        dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer {
         var request: ChatRequest
         if let given = call.request { request = given } else { request = try client.decodeRequest(call.body) }
@@ -77,6 +91,7 @@ enum UpstreamRoute {
         request.stream = call.stream
         request.includeUsage = call.stream
         try request.apply(call.overrides)
-        return try upstream.encodeRequest(request, dropped: &dropped)
+        provider.adjust(&request, for: face)
+        return try face.dialect.encodeRequest(request, dropped: &dropped)
     }
 }

@@ -81,7 +81,7 @@ func pieces(of bytes: [UInt8], seed: UInt64) -> [ArraySlice<UInt8>] {
     return list
 }
 
-let context = AnswerContext(id: "chatcmpl-own", model: "asked", created: 99, includeUsage: true)
+let context = AnswerContext(id: "own", model: "asked", created: 99, includeUsage: true)
 
 /// Encodes events as a stream for a client.
 func encode(_ events: [Event], _ context: AnswerContext = context) -> String {

@@ -260,7 +260,7 @@ struct BadRequestTests {
     @Test("A body that keeps arriving slowly is waited for")
     func steadyBody() async throws {
         var setup = GatewayUnderTest.Setup()
-        setup.server = ["header_timeout: 1s"]
+        setup.server = ["header_timeout: 3s"]
         try await GatewayUnderTest.run(setup) { gateway, _ in
             let client = try await gateway.connect()
             let body = Bodies.chat()
@@ -269,7 +269,7 @@ struct BadRequestTests {
             // Longer than the limit in all, never silent for as long.
             for piece in Splits.Plan.even(body, parts: 10) {
                 try await client.send(piece)
-                try await Task.sleep(for: .milliseconds(150))
+                try await Task.sleep(for: .milliseconds(350))
             }
             #expect(try await client.answer().status == 200)
         }

@@ -3,7 +3,6 @@
 
 public import NIOCore
 public import ParleyCore
-public import ParleyDialects
 import ParleyWire
 
 extension OpenAIChat: RelayingDialect {
@@ -83,14 +82,11 @@ extension OpenAIChat: RelayingDialect {
 }
 
 extension ChatStreamRelay: StreamRelay {
-    /// Whether an event passed that cannot be taken back.
-    public var isMeaningful: Bool { observed.isMeaningful }
+    /// Writes OpenAI's error envelope as the last frame; `[DONE]` does not follow.
+    public func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+        OpenAIChat.writeStreamFailure(error, into: &out)
+    }
 
-    /// Whether the answer's proper end was seen.
-    public var isComplete: Bool { observed.isComplete }
-}
-
-extension Transcoder: StreamRelay {
     /// Whether an event passed that cannot be taken back.
     public var isMeaningful: Bool { observed.isMeaningful }
 
