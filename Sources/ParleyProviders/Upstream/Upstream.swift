@@ -26,6 +26,9 @@ public struct Upstream: Model {
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         call.trace.begin(name)
         do throws(ParleyError) {
+            if call.operation == .embed {
+                return try await EmbeddingAttempt(call, provider: provider, model: model).reply()
+            }
             return try await UpstreamAttempt(call, provider: provider, model: model).reply()
         } catch {
             let named = error.named(provider.id)
