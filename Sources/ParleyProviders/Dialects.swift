@@ -12,7 +12,7 @@ public enum Dialects {
 
     /// Every dialect, in the order of the documentation.
     public static let all: [any Dialect] = [
-        openAIChat, OpenAICompletions(),
+        openAIChat, OpenAIResponses(), OpenAICompletions(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }
