@@ -102,3 +102,16 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Only for `script/fuzz`, which sets this: everything is then built with libFuzzer's coverage.
+if Context.environment["PARLEY_FUZZ"] != nil {
+    package.targets += [
+        .target(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "parley-fuzz",
+            dependencies: [
+                "CFuzzer", "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyGateway", nio, http1,
+            ],
+            path: "Fuzz/parley-fuzz", swiftSettings: settings),
+    ]
+}
