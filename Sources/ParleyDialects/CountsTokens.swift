@@ -4,23 +4,21 @@
 public import NIOCore
 public import ParleyCore
 
-/// A dialect that can ask how many tokens a request has.
+/// A dialect in which the length of a request can be asked for.
 public protocol CountsTokens: Dialect {
-    /// Reads a client's request to count.
+    /// Reads a client's question: a request without what only an answer needs.
     ///
     /// - Throws: `invalid`, naming the field by its path.
     func decodeCountRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest
 
-    /// Writes a request to count for an upstream.
-    ///
-    /// - Throws: `invalid` where something that matters cannot be carried.
+    /// Writes the question for an upstream.
     func encodeCountRequest(_ request: ChatRequest, dropped: inout [String]) throws(ParleyError) -> ByteBuffer
 
-    /// Reads an upstream's count.
+    /// Reads an upstream's answer.
     ///
-    /// - Throws: `upstreamUnavailable` where it is unreadable.
+    /// - Throws: `upstreamUnavailable` where there is no number in it.
     func decodeCount(_ body: ByteBuffer) throws(ParleyError) -> Int
 
-    /// Writes a count for a client.
+    /// Writes the answer for a client.
     func encodeCount(_ count: Int) -> ByteBuffer
 }

@@ -141,7 +141,7 @@ extension GeminiRequestEncoder {
             response.members.append(.init("parts", .array(media)))
             media = []
         }
-        for member in extras.members where member.key != GeminiContentDecoder.wrapper { response.members.append(member) }
+        response.members += extras.members.filter { $0.key != GeminiContentDecoder.wrapper }
         return (["functionResponse": .object(response)], media)
     }
 
