@@ -21,7 +21,7 @@ extension Gemini: RelayingDialect {
         _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
-        guard overrides.isEmpty else { return nil }
+        guard overrides.isEmpty, !body.contains("\"generateContentRequest\"") else { return nil }
         if platform == .vertex, body.contains("\"id\""), body.contains("\"function") { return nil }
         if !jsonSchemaFields, body.contains("JsonSchema\"") || body.contains("json_schema\"") { return nil }
         return body
