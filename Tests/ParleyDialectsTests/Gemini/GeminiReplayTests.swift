@@ -78,7 +78,9 @@ struct GeminiReplayTests {
         return decoded
     }
 
-    @Test("Recorded answers have content, an end and usage, or are errors", arguments: GeminiExchange.recorded.map(\.name))
+    @Test(
+        "Recorded answers have content, an end and usage, or are errors",
+        arguments: GeminiExchange.recorded.map(\.name))
     func recordings(name: String) throws {
         let exchange = try #require(GeminiExchange.recorded.first { $0.name == name })
         let decoded = exchange.answer()

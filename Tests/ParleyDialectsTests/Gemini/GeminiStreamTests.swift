@@ -40,7 +40,7 @@ struct GeminiStreamTests {
                 calls[choice] += 1
             case 5:
                 let bytes: JSONValue = .array("a".utf8.map { .int(Int($0)) })
-                let token: JSONValue = ["token": "a", "logprob": -0.5, "bytes": bytes, "top_logprobs": []]
+                let token: JSONValue = ["token": "a", "logprob": .double(-0.5), "bytes": bytes, "top_logprobs": []]
                 events.append(.logprobs(choice: choice, ["content": [token], "refusal": nil]))
             default: events.append(.text(choice: choice, text()))
             }

@@ -87,7 +87,9 @@ enum GeminiRun {
             var config = GeminiNames.camel(config)
             if case .object(let thinking)? = config["thinkingConfig"] {
                 var thinking = GeminiNames.camel(thinking)
-                if let level = thinking["thinkingLevel"]?.string { thinking["thinkingLevel"] = .string(level.uppercased()) }
+                if let level = thinking["thinkingLevel"]?.string {
+                    thinking["thinkingLevel"] = .string(level.uppercased())
+                }
                 config["thinkingConfig"] = .object(thinking)
             }
             if let schema = config.remove("responseSchema") {
@@ -99,14 +101,14 @@ enum GeminiRun {
     }
 
     private static func content(_ value: JSONValue) -> JSONValue {
-        guard var content = value.object else { return value }
-        content["parts"] = .array(
-            (content["parts"]?.array ?? []).map { part in
+        guard var turn = value.object else { return value }
+        turn["parts"] = .array(
+            (turn["parts"]?.array ?? []).map { part in
                 guard case .object(let part) = part else { return part }
                 var camel = GeminiNames.camel(part)
                 for name in ["inlineData", "fileData", "functionResponse"] {
-                    guard case .object(let inner)? = camel[name] else { continue }
-                    var inner = GeminiNames.camel(inner)
+                    guard case .object(let value)? = camel[name] else { continue }
+                    var inner = GeminiNames.camel(value)
                     if let parts = inner["parts"]?.array {
                         inner["parts"] = content(["parts": .array(parts)])["parts"]
                     }
@@ -114,7 +116,7 @@ enum GeminiRun {
                 }
                 return .object(camel)
             })
-        return .object(content)
+        return .object(turn)
     }
 
     private static func tool(_ value: JSONValue) -> JSONValue {
@@ -162,7 +164,8 @@ struct GeminiExchange: Sendable {
                     data(file).flatMap { try? JSON.parse(ByteBuffer(bytes: $0)) }
                 }
                 guard let request = json("request.json"), let head = json("response.headers.json"),
-                    let path = request["path"]?.string, path.contains("enerateContent"), let body = data("response.body")
+                    let path = request["path"]?.string, path.contains("enerateContent"),
+                    let body = data("response.body")
                 else { continue }
                 list.append(
                     GeminiExchange(
