@@ -81,7 +81,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ParleyProvidersTests",
-            dependencies: ["ParleyProviders", "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio],
+            dependencies: [
+                "ParleyProviders", "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, crypto,
+                cryptoExtras,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyModelsTests", dependencies: ["ParleyModels", "ParleyCore", nio], swiftSettings: settings),

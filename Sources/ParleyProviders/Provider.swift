@@ -40,6 +40,11 @@ public protocol Provider: Sendable {
     ///
     /// - Returns: true when the same call, written anew, is worth one more try at once.
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool
+
+    /// The service has refused the credential in this head, which `authorize` made.
+    ///
+    /// - Returns: true where the next `authorize` may do better, so that the call is worth one more try at once.
+    func renews(_ head: ByteBuffer) -> Bool
 }
 
 extension Provider {
@@ -51,6 +56,9 @@ extension Provider {
 
     /// Nothing is learnt.
     public func learn(from failure: ParleyError, body: ByteBuffer) -> Bool { false }
+
+    /// There is no other credential to be had.
+    public func renews(_ head: ByteBuffer) -> Bool { false }
 }
 
 /// A provider that can say which models it has.

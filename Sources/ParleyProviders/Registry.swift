@@ -29,6 +29,12 @@ public enum Registry {
         Kind(
             name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
         ) { setup throws(ProviderError) in try DemoSource(setup) },
+        Kind(name: "gemini", summary: "Google Gemini, native API", isBuilt: true, options: []) {
+            setup throws(ProviderError) in ProviderSource(try GeminiProvider(setup), setup: setup)
+        },
+        Kind(name: "vertex", summary: "Google Vertex AI", isBuilt: true, options: VertexProvider.options) {
+            setup throws(ProviderError) in ProviderSource(try VertexProvider(setup), setup: setup)
+        },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -69,8 +75,6 @@ public enum Registry {
     private static let unbuilt: [Kind] = [
         later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
         later("anthropic", "Anthropic", ["version", "beta"]),
-        later("gemini", "Google Gemini, native API", []),
-        later("vertex", "Google Vertex AI", ["project", "location", "credentials"]),
         later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
         later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),

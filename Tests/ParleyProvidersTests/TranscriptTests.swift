@@ -31,7 +31,9 @@ private struct Exchange {
         status = head["status"]?.int ?? 0
         headers = (head["headers"]?.object ?? [:]).members.map { ($0.key, $0.value.string ?? "") }
         body = try Array(Data(contentsOf: folder.appending(path: "response.body")))
-        isStreamAsked = request["body"]?["stream"]?.bool ?? false
+        // Gemini's wish for a stream is in the path.
+        let isInPath = request["path"]?.string?.contains(":stream") ?? false
+        isStreamAsked = request["body"]?["stream"]?.bool ?? isInPath
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
@@ -69,7 +71,7 @@ struct TranscriptTests {
         return nil
     }
 
-    static let kinds = ["openai", "openai-compatible"] + Catalogue.vendors.map(\.id)
+    static let kinds = ["openai", "openai-compatible", "gemini", "vertex"] + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
     func replay(kind: String) async throws {

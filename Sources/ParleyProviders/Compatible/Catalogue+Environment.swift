@@ -6,7 +6,7 @@ import ParleyCore
 extension Catalogue {
     /// The providers that exist on a machine with these environment variables, in the catalogue's order.
     ///
-    /// OpenAI comes first, then Anthropic (known, but not built: its models say so), then the catalogue. An empty
+    /// OpenAI comes first, then Anthropic (known, but not built: its models say so), Google, then the catalogue. An empty
     /// variable counts as not set. Another base URL is taken from `<KEY VARIABLE'S STEM>_BASE_URL`, as the vendors'
     /// SDKs do it. A `GITHUB_TOKEN` is on many machines for other reasons and would be sent to GitHub Models, so it
     /// counts only together with `PARLEY_GITHUB_MODELS=1`. A self-hosted server that needs no key exists when its
@@ -31,7 +31,23 @@ extension Catalogue {
             setup.baseURL = value("ANTHROPIC_BASE_URL")
             found.append(setup)
         }
-        return found + vendors.compactMap { $0.setup(value) }
+        if let key = GeminiProvider.environment.lazy.compactMap(value).first {
+            var setup = ProviderSetup(name: "gemini", kind: "gemini")
+            setup.apiKeys = [key]
+            setup.baseURL = value(GeminiProvider.baseVariable)
+            found.append(setup)
+        }
+        // The variables of Google's own SDKs; the path alone is on many machines for other reasons.
+        if ["1", "true"].contains(value("GOOGLE_GENAI_USE_VERTEXAI")?.lowercased()),
+            let path = value("GOOGLE_APPLICATION_CREDENTIALS"), let project = value("GOOGLE_CLOUD_PROJECT")
+        {
+            var setup = ProviderSetup(name: "vertex", kind: "vertex")
+            setup.options.values = ["credentials": .string(path), "project": .string(project)]
+            if let location = value("GOOGLE_CLOUD_LOCATION") { setup.options.values["location"] = .string(location) }
+            found.append(setup)
+        }
+        // Gemini has been found by its own API already.
+        return found + vendors.filter { $0.id != "gemini-openai" }.compactMap { $0.setup(value) }
     }
 
     /// A server that may run on this machine.
@@ -64,7 +80,6 @@ extension Vendor {
     /// The name a provider of this kind gets when the environment alone says that it exists.
     var environmentName: String {
         switch id {
-        case "gemini-openai": "gemini"
         case "dashscope-compatible": "dashscope"
         case "qianfan-v2": "qianfan"
         case "spark-http": "spark"

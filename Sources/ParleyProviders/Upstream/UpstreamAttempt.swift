@@ -16,6 +16,8 @@ final class UpstreamAttempt {
     private let limits: AttemptLimits
     private var credential: Credential
     private var body: ByteBuffer?
+    /// The head of the request that is on its way, as the provider signed it.
+    private var signed: ByteBuffer?
     /// The call, with what the provider's configuration asks for.
     let call: Call
     /// The way of the answer.
@@ -68,6 +70,7 @@ final class UpstreamAttempt {
     private func open() async throws(ParleyError) -> AnswerReader {
         let head = try await provider.authorize(
             face.target, body: body, with: credential, through: call.connector)
+        signed = head
         return AnswerReader(try await call.connector.open(request(head)), limits: limits)
     }
 
@@ -90,6 +93,7 @@ final class UpstreamAttempt {
     /// - Throws: the refusal, unless the same call is worth another try.
     private func learn(_ reader: AnswerReader) async throws(ParleyError) {
         let (failure, body) = await refusal(reader)
+        if failure.kind == .unauthenticated, let signed, provider.renews(signed) { return }
         let isComplaint = failure.httpStatus == 400 || failure.httpStatus == 422
         guard isComplaint, provider.learn(from: failure, body: body) else { throw failure }
     }

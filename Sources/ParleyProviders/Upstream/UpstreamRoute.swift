@@ -72,7 +72,7 @@ enum UpstreamRoute {
             return (.translated(upstream: face.dialect, client: client), body)
         }
         var relays = false
-        if case .client = call.form { relays = relaying.relaysAnswers }
+        if case .client = call.form { relays = relaying.relays(call) }
         let strips = relays && call.stream && !call.includeUsage && relaying.asksForUsage
         let route = UpstreamRoute.same(relaying, relays: relays, stripsUsage: strips)
         if call.request == nil,
