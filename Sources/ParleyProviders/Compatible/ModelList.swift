@@ -14,6 +14,17 @@ enum ModelList {
     static func fetch(
         _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector
     ) async throws(ParleyError) -> [ListedModel] {
+        let value = try await page(target, head: head, provider: provider, dialect: dialect, connector: connector)
+        guard let models = read(value) else {
+            throw ParleyError(.upstreamUnavailable, "\(provider): the list of models is unreadable")
+        }
+        return models
+    }
+
+    /// What a service answers where its list is, or one page of it.
+    static func page(
+        _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector
+    ) async throws(ParleyError) -> JSONValue {
         let limits = AttemptLimits(target.timeouts, TimeoutOverrides(), deadline: .distantFuture, now: .now())
         let request = UpstreamRequest(
             endpoint: target.endpoint, head: head, body: nil, isIdempotent: true, connectTimeout: limits.connect,
@@ -32,10 +43,10 @@ enum ModelList {
         guard isWhole else {
             throw ParleyError(.upstreamUnavailable, "\(provider): the list of models is too long")
         }
-        guard let value = try? JSON.parse(body), let models = read(value) else {
+        guard let value = try? JSON.parse(body) else {
             throw ParleyError(.upstreamUnavailable, "\(provider): the list of models is unreadable")
         }
-        return models
+        return value
     }
 
     /// The models of a list: `{"data":[…]}`, `{"models":[…]}`, a bare array, of objects or names.
