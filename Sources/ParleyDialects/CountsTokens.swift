@@ -6,19 +6,22 @@ public import ParleyCore
 
 /// A dialect in which the length of a request can be asked for.
 public protocol CountsTokens: Dialect {
-    /// Reads a client's question: a request without what only an answer needs.
+    /// Reads a client's request to be counted.
     ///
     /// - Throws: `invalid`, naming the field by its path.
     func decodeCountRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest
 
-    /// Writes the question for an upstream.
+    /// Writes a request to be counted for an upstream.
+    ///
+    /// - Parameter dropped: gains the names of fields that this dialect cannot carry and that do not matter.
+    /// - Throws: `invalid` where something that matters cannot be carried.
     func encodeCountRequest(_ request: ChatRequest, dropped: inout [String]) throws(ParleyError) -> ByteBuffer
 
-    /// Reads an upstream's answer.
+    /// Reads an upstream's count.
     ///
-    /// - Throws: `upstreamUnavailable` where there is no number in it.
+    /// - Throws: the upstream's error where the answer is one; `upstreamUnavailable` where it is unreadable.
     func decodeCount(_ body: ByteBuffer) throws(ParleyError) -> Int
 
-    /// Writes the answer for a client.
+    /// Writes a count for a client.
     func encodeCount(_ count: Int) -> ByteBuffer
 }

@@ -27,6 +27,9 @@ public enum Registry {
         compatible(openAI, "OpenAI's own API"),
         compatible(anyCompatible, "Anything that speaks OpenAI's Chat Completions at a base_url"),
         Kind(
+            name: "anthropic", summary: "Anthropic", isBuilt: true, options: AnthropicProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try AnthropicProvider(setup), setup: setup) },
+        Kind(
             name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
         ) { setup throws(ProviderError) in try DemoSource(setup) },
         Kind(name: "gemini", summary: "Google Gemini, native API", isBuilt: true, options: []) {
@@ -74,7 +77,6 @@ public enum Registry {
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
         later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
-        later("anthropic", "Anthropic", ["version", "beta"]),
         later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
         later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),

@@ -207,7 +207,7 @@ struct EnvironmentTests {
         #expect(found[2].apiKeys == ["gem"] && found[2].baseURL == nil)
         #expect(found[3].baseURL == "http://ds")
         #expect(found[4].apiKeys == ["h"])
-        #expect(Registry.kind(found[1].kind)?.isBuilt == false)
+        #expect(found[1].apiKeys == ["a"] && Registry.kind(found[1].kind)?.isBuilt == true)
         for setup in found { _ = try Registry.make(setup) }
         #expect(Catalogue.environment([:]).isEmpty)
     }

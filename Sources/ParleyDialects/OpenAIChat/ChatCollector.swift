@@ -111,6 +111,7 @@ enum ReasoningPieces {
         if last.opaque == nil, piece.opaque == nil, last.signature == nil {
             last.text += piece.text
             last.signature = piece.signature
+            if last.origin == nil { last.origin = piece.origin }
             list.append(last)
         } else if let merged = merged(last, piece) {
             list.append(merged)

@@ -6,7 +6,7 @@ import ParleyCore
 extension Catalogue {
     /// The providers that exist on a machine with these environment variables, in the catalogue's order.
     ///
-    /// OpenAI comes first, then Anthropic (known, but not built: its models say so), Google, then the catalogue. An empty
+    /// OpenAI comes first, then Anthropic, Google, then the catalogue. An empty
     /// variable counts as not set. Another base URL is taken from `<KEY VARIABLE'S STEM>_BASE_URL`, as the vendors'
     /// SDKs do it. A `GITHUB_TOKEN` is on many machines for other reasons and would be sent to GitHub Models, so it
     /// counts only together with `PARLEY_GITHUB_MODELS=1`. A self-hosted server that needs no key exists when its
@@ -25,12 +25,7 @@ extension Catalogue {
             if let id = value("OPENAI_PROJECT_ID") { setup.headers.append(HeaderField("openai-project", id)) }
             found.append(setup)
         }
-        if let key = value("ANTHROPIC_API_KEY") {
-            var setup = ProviderSetup(name: "anthropic", kind: "anthropic")
-            setup.apiKeys = [key]
-            setup.baseURL = value("ANTHROPIC_BASE_URL")
-            found.append(setup)
-        }
+        if let setup = anthropic(value) { found.append(setup) }
         if let key = GeminiProvider.environment.lazy.compactMap(value).first {
             var setup = ProviderSetup(name: "gemini", kind: "gemini")
             setup.apiKeys = [key]
@@ -48,6 +43,21 @@ extension Catalogue {
         }
         // Gemini has been found by its own API already.
         return found + vendors.filter { $0.id != "gemini-openai" }.compactMap { $0.setup(value) }
+    }
+
+    /// Anthropic, by its key or by a token. A token that is not Anthropic's own is for somebody between, who wants it as
+    /// a bearer's.
+    private static func anthropic(_ value: (String) -> String?) -> ProviderSetup? {
+        var setup = ProviderSetup(name: "anthropic", kind: "anthropic")
+        setup.baseURL = value("ANTHROPIC_BASE_URL")
+        if let key = value("ANTHROPIC_API_KEY") {
+            setup.apiKeys = [key]
+        } else if let token = value("ANTHROPIC_AUTH_TOKEN") {
+            if token.hasPrefix("sk-ant-oat") { setup.apiKeys = [token] } else { setup.headers = [.bearer(token)] }
+        } else {
+            return nil
+        }
+        return setup
     }
 
     /// A server that may run on this machine.

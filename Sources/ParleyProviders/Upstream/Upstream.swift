@@ -52,7 +52,8 @@ extension HeaderBlock {
         var fields = fields { name in
             name.equals("retry-after") || name.equals("retry-after-ms") || name.equals("openai-processing-ms")
                 || name.equals("openai-version") || name.equals("openai-organization") || name.equals("x-request-id")
-                || name.hasPrefix("x-ratelimit-")
+                || name.hasPrefix("x-ratelimit-") || name.equals("request-id")
+                || name.hasPrefix("anthropic-ratelimit-")
         }
         for index in fields.indices where fields[index].name == "x-request-id" {
             fields[index].name = "x-upstream-request-id"
