@@ -46,7 +46,10 @@ public enum Registry {
         return try kind.make(setup)
     }
 
-    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"])
+    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
+        $0.responsesPath = "/responses"
+        $0.hasResponsesOnlyModels = true
+    }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false

@@ -10,6 +10,7 @@ extension Catalogue {
     /// Services with one address for everybody.
     static let hosted: [Vendor] = [
         Vendor("groq", "Groq", "https://api.groq.com/openai/v1", ["GROQ_API_KEY"]) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.singleChoice = true
             $0.quirks.droppedFields = ["logprobs", "top_logprobs", "logit_bias"]
@@ -17,6 +18,7 @@ extension Catalogue {
             $0.note = "Errors may come after partial text, as an event of a stream with status 200."
         },
         Vendor("deepseek", "DeepSeek", "https://api.deepseek.com", ["DEEPSEEK_API_KEY"]) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -41,6 +43,7 @@ extension Catalogue {
             $0.quirks.rewritesRequests = true
         },
         Vendor("xai", "xAI", "https://api.x.ai/v1", ["XAI_API_KEY"]) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.reasoningOutsideOutput = true
             $0.note = "A wrong key is answered with status 400. Reasoning models refuse penalties and `stop`."
@@ -53,11 +56,13 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", ["FIREWORKS_API_KEY"]) {
+            $0.responsesPath = "/responses"
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Models are called accounts/fireworks/models/…; long answers must be streamed."
         },
         Vendor("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", ["OPENROUTER_API_KEY"]) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.reasoningField = "reasoning"
             $0.note = "`reasoning_details` must come back unchanged; headers HTTP-Referer and X-Title name your app."
@@ -104,6 +109,7 @@ extension Catalogue {
             $0.note = "Models are called publisher/name. For an organisation: …/orgs/NAME/inference."
         },
         Vendor("huggingface", "Hugging Face", "https://router.huggingface.co/v1", ["HF_TOKEN"]) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -126,6 +132,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.minimaxi.com/v1."
         },
         Vendor("volcengine", "Volcengine Ark (Doubao)", "https://ark.cn-beijing.volces.com/api/v3", ["ARK_API_KEY"]) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             $0.note = "A model is an endpoint id (ep-…) or a name."
@@ -219,6 +226,7 @@ extension Catalogue {
             "dashscope-compatible", "DashScope (Qwen, compatible mode)",
             "https://dashscope.aliyuncs.com/compatible-mode/v1", ["DASHSCOPE_API_KEY"]
         ) {
+            $0.responsesPath = "/responses"
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true

@@ -32,6 +32,10 @@ public struct Vendor: Sendable {
     public var needsKey = true
     /// Where chats go, below the base URL.
     public var chatPath = "/chat/completions"
+    /// Where Responses go, below the base URL; nil where the vendor does not offer them.
+    public var responsesPath: String?
+    /// Whether it has models that answer only there.
+    public var hasResponsesOnlyModels = false
     /// Where the list of models is: below the base URL, or from the host's root when it begins with `//`.
     public var modelsPath: String? = "/models"
     /// Headers the vendor wants with every request.

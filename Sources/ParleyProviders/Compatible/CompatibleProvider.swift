@@ -7,7 +7,8 @@ import ParleyDialects
 import ParleyWire
 import Synchronization
 
-/// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL.
+/// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL. Some
+/// speak Responses too.
 final class CompatibleProvider: ListsModels {
     let id: String
     let credentials: Credentials
@@ -18,6 +19,11 @@ final class CompatibleProvider: ListsModels {
     /// The heads of chat requests, one per key: everything that is the same in every request.
     private let heads: [ByteBuffer]
     private let listHeads: [ByteBuffer]
+    /// Where Responses go, and the heads of such requests.
+    private let responses: Target?
+    private let responsesHeads: [ByteBuffer]
+    private let hasResponsesOnlyModels: Bool
+    private static let responsesDialect: any RelayingDialect = OpenAIResponses()
     private let overrides: [FieldOverride]
     /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
     private let full: any RelayingDialect
@@ -31,6 +37,8 @@ final class CompatibleProvider: ListsModels {
         access = try ServiceAccess(setup, base: try Self.base(setup, vendor), vendorHeaders: vendor.headers)
         credentials = Credentials(access.keys)
         let chat = access.target("POST", vendor.chatPath)
+        var settings = setup.quirks
+        let responses = try Self.responsesPath(vendor, &settings).map { access.target("POST", $0) }
         var listTarget: Target?
         if let place = vendor.modelsPath {
             listTarget = access.target("GET", place)
@@ -38,19 +46,24 @@ final class CompatibleProvider: ListsModels {
         }
         var heads: [ByteBuffer] = []
         var listHeads: [ByteBuffer] = []
+        var responsesHeads: [ByteBuffer] = []
         let slots: [String?] = access.keys.isEmpty ? [nil] : access.keys
         for key in slots {
             let own = key.map { [HeaderField.bearer($0)] } ?? []
             heads.append(access.head(chat, own))
+            if let responses { responsesHeads.append(access.head(responses, own)) }
             if let listTarget { listHeads.append(access.head(listTarget, own, contentType: nil)) }
         }
         self.chat = chat
         self.listTarget = listTarget
         self.heads = heads
         self.listHeads = listHeads
+        self.responses = responses
+        self.responsesHeads = responsesHeads
+        hasResponsesOnlyModels = vendor.hasResponsesOnlyModels
         overrides = vendor.overrides + setup.overrides
         var quirks = vendor.quirks
-        try quirks.apply(setup.quirks)
+        try quirks.apply(settings)
         full = OpenAIChat(quirks: quirks)
         usesStreamOptions = quirks.streamOptions
         quirks.streamOptions = false
@@ -60,12 +73,18 @@ final class CompatibleProvider: ListsModels {
     private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        Face(relaying: current, at: chat)
+        if let responses, case .chat = call.operation,
+            call.dialect == .openAIResponses || (hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model))
+        {
+            return Face(relaying: Self.responsesDialect, at: responses)
+        }
+        return Face(relaying: current, at: chat)
     }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
+        let heads = target.path == responses?.path ? responsesHeads : heads
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
     }
@@ -92,6 +111,18 @@ final class CompatibleProvider: ListsModels {
 }
 
 extension CompatibleProvider {
+    /// Where Responses go: the vendor's path, unless the quirk `responses` says otherwise. Takes the quirk out.
+    private static func responsesPath(
+        _ vendor: Vendor, _ settings: inout JSONObject
+    ) throws(ProviderError) -> String? {
+        switch settings.remove("responses") {
+        case nil: return vendor.responsesPath
+        case .bool(true)?: return vendor.responsesPath ?? "/responses"
+        case .bool(false)?: return nil
+        default: throw ProviderError("must be true or false", setting: "quirks.responses")
+        }
+    }
+
     /// The base URL: the configuration's, else the vendor's with its words in braces filled in.
     ///
     /// One without a path takes the vendor's path, since people write `http://127.0.0.1:11434` and mean its `/v1`.
