@@ -26,6 +26,9 @@ public struct Upstream: Model {
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         call.trace.begin(name)
         do throws(ParleyError) {
+            if case .countTokens = call.operation {
+                return try await CountAttempt(provider: provider, model: model).reply(to: call)
+            }
             return try await UpstreamAttempt(call, provider: provider, model: model).reply()
         } catch {
             let named = error.named(provider.id)
