@@ -18,6 +18,13 @@ public enum ResponseHistory {
         /// `background`.
         public var isBackground = false
 
+        /// A request that says what is given and nothing else.
+        public init(previous: String? = nil, conversation: String? = nil, isBackground: Bool = false) {
+            self.previous = previous
+            self.conversation = conversation
+            self.isBackground = isBackground
+        }
+
         /// Whether the request goes on from anything.
         public var isContinuation: Bool { previous != nil || conversation != nil }
         /// Whether the answer must be kept: OpenAI keeps a conversation's items in any case.

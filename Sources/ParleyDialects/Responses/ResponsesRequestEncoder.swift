@@ -85,9 +85,7 @@ struct ResponsesRequestEncoder {
         var extras = JSONObject()
         for member in fields.members where !member.value.isNull {
             switch member.key {
-            case "metadata", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
-                "safety_identifier", "moderation":
-                extras.members.append(member)
+            case _ where ResponsesExtras.shared.contains(member.key): extras.members.append(member)
             case "verbosity": extras["text"] = ["verbosity": member.value]
             // Both are said by the tools; and nothing is stored in any case.
             case "functions", "function_call": break
