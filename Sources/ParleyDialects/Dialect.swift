@@ -40,6 +40,12 @@ public protocol Dialect: Sendable {
     /// - Throws: `invalid` where something that matters cannot be carried.
     func encodeRequest(_ request: ChatRequest, dropped: inout [String]) throws(ParleyError) -> ByteBuffer
 
+    /// Makes a client's request ready to be written in another dialect, with what configuration sets in it: refuses what
+    /// others cannot keep and do not know of, and says what this dialect leaves unsaid.
+    ///
+    /// - Throws: `invalid`, naming the field.
+    func prepareForTranslation(_ request: inout ChatRequest) throws(ParleyError)
+
     /// A decoder for one upstream stream.
     func makeStreamDecoder() -> any StreamDecoder
 
@@ -77,6 +83,9 @@ extension Dialect {
 
     /// Nothing is lost.
     public var losses: [Loss] { [] }
+
+    /// Everything can be kept.
+    public func prepareForTranslation(_ request: inout ChatRequest) throws(ParleyError) {}
 
     /// `model` and `stream` at the top level of a JSON object.
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {

@@ -47,7 +47,8 @@ public enum Registry {
     }
 
     static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
-        $0.responsesPath = "/responses"
+        $0.quirks.completions = true
+        $0.quirks.responses = true
         $0.hasResponsesOnlyModels = true
     }
 
@@ -55,6 +56,7 @@ public enum Registry {
         $0.needsKey = false
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
+        $0.quirks.completions = true
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {

@@ -48,7 +48,7 @@ struct GoldenRequestTests {
         do throws(ParleyError) {
             var request = try source.decodeRequest(input)
             request.model = models[target.id.name] ?? "gpt-4o-mini"
-            if source.id != target.id { try source.checkTranslatable(request) }
+            if source.id != target.id { try source.prepareForTranslation(&request) }
             var dropped: [String] = []
             let body = try target.encodeRequest(request, dropped: &dropped)
             let declared = Set(target.losses.filter { $0.fate == .dropped }.map(\.field))
