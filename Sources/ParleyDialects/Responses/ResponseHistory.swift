@@ -163,7 +163,9 @@ public enum ResponseHistory {
         // What is referred to stands where the reference does, once.
         var taken: Set<String> = []
         let own = items.map { item -> JSONValue in
-            guard item["type"] == "item_reference", let id = item["id"]?.string, let found = byID[id] else { return item }
+            guard item["type"] == "item_reference", let id = item["id"]?.string, let found = byID[id] else {
+                return item
+            }
             taken.insert(id)
             return found
         }

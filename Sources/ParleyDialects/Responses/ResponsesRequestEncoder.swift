@@ -41,7 +41,8 @@ struct ResponsesRequestEncoder {
         // The first turn says how the assistant is to be, where it is plain and has no item of its own.
         if let message = request.messages.first, message.role == .system || message.role == .developer,
             message.extras.of(.openAIResponses)[ResponsesItemDecoder.items] == nil,
-            message.content.allSatisfy({ if case .text = $0 { true } else { false } }), request.messages.count > 1
+            message.content.allSatisfy({ if case .text = $0 { true } else { false } }),
+            request.messages.count > 1
                 || request.extras.dialect == .openAIResponses
         {
             body["instructions"] = .string(message.text)

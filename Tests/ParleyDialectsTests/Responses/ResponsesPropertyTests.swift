@@ -12,7 +12,8 @@ import Testing
 @Suite("Properties of Responses")
 struct ResponsesPropertyTests {
     static let asking = Responses.context(
-        #"{"model":"asked","input":"Hi","include":["message.output_text.logprobs"],"tools":[{"type":"function","name":"f"}]}"#)
+        #"{"model":"asked","input":"Hi","include":["message.output_text.logprobs"],"tools":[{"type":"function","name":"f"}]}"#
+    )
 
     /// A random answer, in an order that no vendor keeps.
     static func events(_ seed: UInt64) -> [Event] {
@@ -56,7 +57,8 @@ struct ResponsesPropertyTests {
             default: events.append(.text(choice: 0, text()))
             }
         }
-        let ends: [FinishReason] = calls > 0 ? [.toolCalls, .length, .contentFilter] : [.stop, .length, .contentFilter]
+        let ends: [FinishReason] =
+            calls > 0 ? [.toolCalls, .length, .contentFilter] : [.stop, .length, .contentFilter]
         events.append(.finish(choice: 0, ends.randomElement(using: &dice) ?? .stop))
         var usage = Usage(input: Int.random(in: 1...99, using: &dice), output: Int.random(in: 0...99, using: &dice))
         (usage.cacheRead, usage.cacheWrite, usage.reasoning) = (3, 0, 2)

@@ -44,9 +44,10 @@ struct ResponsesRequestTests {
         var dropped: [String] = []
         #expect(same(try Responses.written(request, dropped: &dropped), try Responses.json(body)))
         #expect(dropped.isEmpty)
-        #expect(request.messages.map(\.role) == [
-            .system, .developer, .user, .assistant, .tool, .tool, .assistant, .user, .user, .user, .assistant,
-        ])
+        #expect(
+            request.messages.map(\.role) == [
+                .system, .developer, .user, .assistant, .tool, .tool, .assistant, .user, .user, .user, .assistant,
+            ])
         let turn = request.messages[3]
         #expect(turn.text == "b" && turn.refusal == "no" && turn.toolCalls.map(\.id) == ["c1", "c2"])
         #expect(turn.reasoning.first?.signature == "c" && turn.reasoning.first?.origin == .openAIResponses)

@@ -109,7 +109,8 @@ struct ResponsesStreamTests {
 
     private static let added =
         #""output_index":0,"item":{"id":"m","type":"message","status":"in_progress","role":"assistant","content":[]}"#
-    private static let message = #"{"id":"m","type":"message","role":"assistant","content":[{"type":"output_text","text":"Hello"}]}"#
+    private static let message =
+        #"{"id":"m","type":"message","role":"assistant","content":[{"type":"output_text","text":"Hello"}]}"#
 
     @Test(
         "What is said twice counts once, and what is not said is taken from what is",
