@@ -52,6 +52,12 @@ public struct Call: Sendable {
         get { changed?.request }
         set { changed = newValue.map { Changed($0) } }
     }
+    /// The request as the client sent it, where `body` was filled up with a conversation that Parley keeps: what an
+    /// answer repeats of its request is repeated from here.
+    public var original: ByteBuffer? {
+        get { originalBox?.body }
+        set { originalBox = newValue.map { OriginalBox($0) } }
+    }
     /// The texts to embed, for `embed`.
     public var embedding: EmbeddingRequest? {
         get { embeddingBox?.request }
@@ -80,6 +86,16 @@ public struct Call: Sendable {
     }
 
     private var changed: Changed?
+
+    private final class OriginalBox: Sendable {
+        let body: ByteBuffer
+
+        init(_ body: ByteBuffer) {
+            self.body = body
+        }
+    }
+
+    private var originalBox: OriginalBox?
 
     private final class EmbeddingBox: Sendable {
         let request: EmbeddingRequest

@@ -34,6 +34,11 @@ public protocol Dialect: Sendable {
     /// - Throws: `invalid`, naming the field by its path.
     func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest
 
+    /// Refuses what a request of this dialect asks for that only an upstream of the same dialect can do.
+    ///
+    /// - Throws: `invalid`, naming the field.
+    func checkTranslatable(_ request: ChatRequest) throws(ParleyError)
+
     /// Writes a request for an upstream.
     ///
     /// - Parameter dropped: gains the names of fields that this dialect cannot carry and that do not matter.
@@ -83,6 +88,9 @@ extension Dialect {
 
     /// Nothing is lost.
     public var losses: [Loss] { [] }
+
+    /// Nothing is refused.
+    public func checkTranslatable(_ request: ChatRequest) throws(ParleyError) {}
 
     /// Everything can be kept.
     public func prepareForTranslation(_ request: inout ChatRequest) throws(ParleyError) {}

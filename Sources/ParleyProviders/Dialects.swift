@@ -55,6 +55,6 @@ extension AnswerContext {
     public init(_ call: Call) {
         self.init(id: call.id, model: call.model, created: time(nil), includeUsage: call.includeUsage)
         asArray = call.asArray
-        request = call.body
+        request = call.original ?? call.body
     }
 }

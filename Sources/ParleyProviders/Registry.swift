@@ -57,6 +57,8 @@ public enum Registry {
 
     static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
         $0.quirks.completions = true
+        $0.quirks.responses = true
+        $0.hasResponsesOnlyModels = true
     }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {

@@ -57,6 +57,8 @@ public struct Quirks: Sendable, Equatable {
 
     /// True where the legacy `/completions` is offered too, for clients that speak it.
     public var completions = false
+    /// True where Responses are offered too, for clients that speak them.
+    public var responses = false
     /// How the vendor's embeddings differ, or that it has none.
     public var embeddings = EmbeddingStyle.openAI
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import NIOCore
 import ParleyCore
 import ParleyWire
 
@@ -23,8 +24,8 @@ enum ReasoningSeal {
     }
 
     /// Whether a request has sealed content or items of our own making somewhere.
-    static func occurs(in text: (StaticString) -> Bool) -> Bool {
-        text("\"parley.") || text("rs_parley_")
+    static func occurs(in body: ByteBuffer) -> Bool {
+        body.contains("\"parley.") || body.contains("\"rs_parley_")
     }
 
     static func seal(_ content: Content) -> String {
@@ -70,7 +71,12 @@ enum ReasoningItem {
                 text, signature: content.signature, opaque: content.opaque, origin: content.origin)
             return content.call == nil ? (reasoning, nil) : (Reasoning(text), content)
         }
-        if item["id"]?.string?.hasPrefix(ReasoningSeal.itemPrefix) == true { return (Reasoning(text), nil) }
+        var item = item
+        if item["id"]?.string?.hasPrefix(ReasoningSeal.itemPrefix) == true {
+            guard cipher != nil else { return (Reasoning(text), nil) }
+            // A ciphertext is taken without an id, but not with one of ours.
+            item["id"] = nil
+        }
         return (Reasoning(text, signature: cipher, opaque: .object(item), origin: .openAIResponses), nil)
     }
 

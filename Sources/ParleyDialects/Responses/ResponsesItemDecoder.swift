@@ -51,7 +51,8 @@ struct ResponsesItemDecoder {
     private mutating func read(_ value: JSONValue, _ path: String) throws(ParleyError) {
         guard let object = value.object else { throw RequestFault.type(path, expected: "an object", got: value) }
         var fields = FieldReader(object, path: path)
-        let type = try fields.string("type") ?? (object["role"] == nil && object["id"] != nil ? "item_reference" : "message")
+        let type =
+            try fields.string("type") ?? (object["role"] == nil && object["id"] != nil ? "item_reference" : "message")
         switch type {
         case "message": try readMessage(&fields, value, path)
         case "reasoning": readReasoning(object, value)
@@ -162,7 +163,9 @@ enum ResponsesParts {
             file.url = try fields.string("file_url")
             message.content.append(.file(file))
         case "input_audio":
-            guard let audio = try fields.object("input_audio") else { throw RequestFault.missing(path + ".input_audio") }
+            guard let audio = try fields.object("input_audio") else {
+                throw RequestFault.missing(path + ".input_audio")
+            }
             var inner = FieldReader(audio, path: path + ".input_audio")
             message.content.append(.audio(data: try inner.required("data"), format: try inner.required("format")))
         default: message.content.append(.opaque(.openAIResponses, value))

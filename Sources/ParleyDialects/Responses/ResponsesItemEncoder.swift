@@ -53,6 +53,7 @@ struct ResponsesItemEncoder {
         guard let list = message.extras.of(.openAIResponses)[ResponsesItemDecoder.items]?.array,
             message.reasoning.allSatisfy({ $0.origin == .openAIResponses }),
             message.toolCalls.allSatisfy({ $0.signature == nil }),
+            !list.contains(where: { $0["id"]?.string?.hasPrefix(ReasoningSeal.itemPrefix) == true }),
             let read = try? ResponsesItemDecoder.decode(list), read.count == 1, var same = read.first
         else { return nil }
         var plain = message

@@ -41,7 +41,8 @@ struct ResponsesRequestEncoder {
         // The first turn says how the assistant is to be, where it is plain and has no item of its own.
         if let message = request.messages.first, message.role == .system || message.role == .developer,
             message.extras.of(.openAIResponses)[ResponsesItemDecoder.items] == nil,
-            message.content.allSatisfy({ if case .text = $0 { true } else { false } }), request.messages.count > 1
+            message.content.allSatisfy({ if case .text = $0 { true } else { false } }),
+            request.messages.count > 1
                 || request.extras.dialect == .openAIResponses
         {
             body["instructions"] = .string(message.text)
@@ -85,9 +86,7 @@ struct ResponsesRequestEncoder {
         var extras = JSONObject()
         for member in fields.members where !member.value.isNull {
             switch member.key {
-            case "metadata", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
-                "safety_identifier", "moderation":
-                extras.members.append(member)
+            case _ where ResponsesExtras.shared.contains(member.key): extras.members.append(member)
             case "verbosity": extras["text"] = ["verbosity": member.value]
             // Both are said by the tools; and nothing is stored in any case.
             case "functions", "function_call": break

@@ -10,6 +10,7 @@ extension Catalogue {
     /// Services with one address for everybody.
     static let hosted: [Vendor] = [
         Vendor("groq", "Groq", "https://api.groq.com/openai/v1", ["GROQ_API_KEY"]) {
+            $0.quirks.responses = true
             $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.singleChoice = true
@@ -18,6 +19,7 @@ extension Catalogue {
             $0.note = "Errors may come after partial text, as an event of a stream with status 200."
         },
         Vendor("deepseek", "DeepSeek", "https://api.deepseek.com", ["DEEPSEEK_API_KEY"]) {
+            $0.quirks.responses = true
             $0.completionsPath = "/beta/completions"
             $0.quirks.completions = true
             $0.quirks.embeddings = .none
@@ -46,6 +48,7 @@ extension Catalogue {
             $0.quirks.rewritesRequests = true
         },
         Vendor("xai", "xAI", "https://api.x.ai/v1", ["XAI_API_KEY"]) {
+            $0.quirks.responses = true
             $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.reasoningOutsideOutput = true
@@ -60,12 +63,14 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", ["FIREWORKS_API_KEY"]) {
+            $0.quirks.responses = true
             $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Models are called accounts/fireworks/models/…; long answers must be streamed."
         },
         Vendor("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", ["OPENROUTER_API_KEY"]) {
+            $0.quirks.responses = true
             $0.quirks.completions = true
             $0.evidence = .recorded
             $0.quirks.reasoningField = "reasoning"
@@ -118,6 +123,7 @@ extension Catalogue {
             $0.note = "Models are called publisher/name. For an organisation: …/orgs/NAME/inference."
         },
         Vendor("huggingface", "Hugging Face", "https://router.huggingface.co/v1", ["HF_TOKEN"]) {
+            $0.quirks.responses = true
             $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
@@ -144,6 +150,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.minimaxi.com/v1."
         },
         Vendor("volcengine", "Volcengine Ark (Doubao)", "https://ark.cn-beijing.volces.com/api/v3", ["ARK_API_KEY"]) {
+            $0.quirks.responses = true
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             $0.note = "A model is an endpoint id (ep-…) or a name."
@@ -243,6 +250,7 @@ extension Catalogue {
             "dashscope-compatible", "DashScope (Qwen, compatible mode)",
             "https://dashscope.aliyuncs.com/compatible-mode/v1", ["DASHSCOPE_API_KEY"]
         ) {
+            $0.quirks.responses = true
             $0.quirks.completions = true
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens

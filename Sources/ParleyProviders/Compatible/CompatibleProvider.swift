@@ -28,6 +28,9 @@ final class CompatibleProvider: ListsModels, Embeds {
     private let chat: Place
     /// Nil where there are none.
     private let completions: Place?
+    private let responses: Place?
+    private let hasResponsesOnlyModels: Bool
+    private static let responsesDialect: any RelayingDialect = OpenAIResponses()
     private let vectors: Place?
     private let embeddings: OpenAIEmbeddings
     private let listTarget: Target?
@@ -64,6 +67,8 @@ final class CompatibleProvider: ListsModels, Embeds {
         var quirks = vendor.quirks
         try quirks.apply(setup.quirks)
         completions = quirks.completions ? Place(access, vendor.completionsPath) : nil
+        responses = quirks.responses ? Place(access, vendor.responsesPath) : nil
+        hasResponsesOnlyModels = vendor.hasResponsesOnlyModels
         vectors = quirks.embeddings == .none ? nil : Place(access, vendor.embeddingsPath)
         embeddings = OpenAIEmbeddings(style: quirks.embeddings)
         full = OpenAIChat(quirks: quirks)
@@ -80,6 +85,11 @@ final class CompatibleProvider: ListsModels, Embeds {
         if call.dialect == .openAICompletions, let completions {
             let refuses = refusesStreamOptions.load(ordering: .relaxed)
             return Face(relaying: refuses ? plainCompletions : fullCompletions, at: completions.target)
+        }
+        if let responses, case .chat = call.operation,
+            call.dialect == .openAIResponses || (hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model))
+        {
+            return Face(relaying: Self.responsesDialect, at: responses.target)
         }
         return Face(relaying: current, at: chat.target)
     }
@@ -100,6 +110,7 @@ final class CompatibleProvider: ListsModels, Embeds {
     private func place(_ path: String) -> Place {
         if path == chat.target.path { return chat }
         if let completions, path == completions.target.path { return completions }
+        if let responses, path == responses.target.path { return responses }
         if let vectors, path == vectors.target.path { return vectors }
         return chat
     }

@@ -28,6 +28,7 @@ extension Quirks {
         ("rewrites_answers", \.rewritesAnswers),
         ("rewrites_requests", \.rewritesRequests),
         ("completions", \.completions),
+        ("responses", \.responses),
     ]
 
     private mutating func apply(_ name: String, _ value: JSONValue) throws(ProviderError) {

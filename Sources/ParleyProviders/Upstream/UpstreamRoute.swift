@@ -92,6 +92,7 @@ enum UpstreamRoute {
     ) throws(ParleyError) -> ByteBuffer {
         var request: ChatRequest
         if let given = call.request { request = given } else { request = try client.decodeRequest(call.body) }
+        if client.id != face.dialect.id { try client.checkTranslatable(request) }
         request.model = model
         request.stream = call.stream
         request.includeUsage = call.stream
