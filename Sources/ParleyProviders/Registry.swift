@@ -29,6 +29,12 @@ public enum Registry {
         Kind(
             name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
         ) { setup throws(ProviderError) in try DemoSource(setup) },
+        Kind(
+            name: "azure", summary: "Azure OpenAI and Azure AI Foundry", isBuilt: true, options: AzureProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try AzureProvider(setup), setup: setup) },
+        Kind(
+            name: "bedrock", summary: "Amazon Bedrock", isBuilt: true, options: BedrockProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -64,11 +70,9 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
         later("anthropic", "Anthropic", ["version", "beta"]),
         later("gemini", "Google Gemini, native API", []),
         later("vertex", "Google Vertex AI", ["project", "location", "credentials"]),
-        later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
         later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
