@@ -116,18 +116,18 @@ struct BedrockProviderTests {
 
     @Test("ARNs, regions of their own domain, a base URL, and names that are no models")
     func places() throws {
-        func path(_ id: String, _ change: (inout ProviderSetup) -> Void = { _ in }) throws -> (String, String) {
+        func path(_ id: String, _ change: (inout ProviderSetup) -> Void = { _ in }) throws -> [String] {
             let provider = try BedrockProvider(Self.setup(change))
             let target = try provider.face(for: makeCall(FakeConnector()), model: id).target
-            return (target.endpoint.host, target.path)
+            return [target.endpoint.host, target.path]
         }
         let arn = "arn:aws:bedrock:us-east-1:1:inference-profile/us.x.y-v1:0"
         let encoded = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x.y-v1%3A0/converse-stream"
-        #expect(try path(arn) == ("bedrock-runtime.us-east-1.amazonaws.com", encoded))
+        #expect(try path(arn) == ["bedrock-runtime.us-east-1.amazonaws.com", encoded])
         let china = try path("m") { $0.options.values["region"] = "cn-north-1" }
-        #expect(china.0 == "bedrock-runtime.cn-north-1.amazonaws.com.cn")
+        #expect(china[0] == "bedrock-runtime.cn-north-1.amazonaws.com.cn")
         let own = try path("m") { $0.baseURL = "http://127.0.0.1:9/aws/" }
-        #expect(own == ("127.0.0.1", "/aws/model/m/converse-stream"))
+        #expect(own == ["127.0.0.1", "/aws/model/m/converse-stream"])
         for name in ["", ".", ".."] { #expect(throws: ParleyError.self) { _ = try path(name) } }
     }
 

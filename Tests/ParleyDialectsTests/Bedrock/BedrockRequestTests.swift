@@ -147,7 +147,7 @@ struct BedrockRequestTests {
                 "parallel_tool_calls", "logit_bias", "top_p",
             ])
         #expect(dropped.count == Set(dropped).count)
-        #expect(body["inferenceConfig"] == ["temperature": 0.5])
+        #expect(body["inferenceConfig"] == ["temperature": .number("0.5")])
         let declared = Set(Bedrock().losses.filter { $0.fate == .dropped }.map(\.field))
         #expect(declared.isSuperset(of: dropped))
     }
