@@ -103,8 +103,8 @@ struct AzureProviderTests {
     @Test("A refusal of the content filter reaches the client with all its details")
     func filtered() async throws {
         let body = """
-            {"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management \
-            policy.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":\
+            {"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content \
+            management policy.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":\
             "ResponsibleAIPolicyViolation","content_filter_result":{"violence":{"filtered":true,"severity":"high"}}}}}
             """
         let connector = FakeConnector(.json(body, status: 400))

@@ -159,7 +159,8 @@ struct BedrockProviderTests {
         let foundation = """
             {"modelSummaries":[{"modelId":"amazon.nova-pro-v1:0","providerName":"Amazon","outputModalities":["TEXT"],
             "inferenceTypesSupported":["ON_DEMAND"]},{"modelId":"amazon.titan-image","outputModalities":["IMAGE"]},
-            {"modelId":"anthropic.claude-x","outputModalities":["TEXT"],"inferenceTypesSupported":["INFERENCE_PROFILE"]},
+            {"modelId":"anthropic.claude-x","outputModalities":["TEXT"],
+            "inferenceTypesSupported":["INFERENCE_PROFILE"]},
             {"other":1}]}
             """
         let profiles = #"{"inferenceProfileSummaries":[{"inferenceProfileId":"us.anthropic.claude-x"}]}"#

@@ -5,7 +5,15 @@ extension Bedrock {
     /// What Converse cannot say.
     public var losses: [Loss] { Self.losses }
 
-    private static let losses: [Loss] = [
+    /// OpenAI's fields that mean nothing to Converse; what only another API knows fares the same.
+    private static let unknown = [
+        "audio", "metadata", "modalities", "moderation", "prediction", "prompt_cache_key", "prompt_cache_options",
+        "prompt_cache_retention", "safety_identifier", "service_tier", "store", "verbosity", "web_search_options",
+    ]
+
+    private static let losses: [Loss] = declared + unknown.map { Loss($0, .dropped, "Converse has none.") }
+
+    private static let declared: [Loss] = [
         Loss("frequency_penalty", .dropped, "Converse has none."),
         Loss("presence_penalty", .dropped, "Converse has none."),
         Loss("logprobs", .dropped, "Converse reports none."),
@@ -20,12 +28,11 @@ extension Bedrock {
         Loss("top_p", .dropped, "Claude while it thinks, and beside a temperature from version 4.5 on."),
         Loss(
             "reasoning_effort", .dropped,
-            "Models that cannot be told; Claude where a tool is demanded, where `max_tokens` leaves no room, and in a tool "
-                + "loop that began without thinking."),
+            "Models that cannot be told; Claude where a tool is demanded, where `max_tokens` leaves no room, and in a "
+                + "tool loop that began without thinking."),
         Loss("messages[].reasoning_content", .dropped, "Reasoning that Claude did not sign, and all for other models."),
         Loss("messages[].name", .dropped, "Turns have no names."),
         Loss("cache_control", .dropped, "Models without a prompt cache; Nova's tools."),
-        Loss("metadata", .dropped, "Like every field that only another API knows."),
         Loss("n", .refused, "Above 1: there is one choice."),
         Loss("messages[].content[].image_url", .refused, "A web address: Bedrock does not fetch; an unknown format."),
         Loss("messages[].content[].file", .refused, "A file by id or web address; an unknown format."),
@@ -36,7 +43,8 @@ extension Bedrock {
         Loss("response_format", .emulated, "An instruction in the system prompt; native for Claude from 4.5 on."),
         Loss(
             "tool_choice: none", .emulated,
-            "No tools are sent; where earlier turns have calls, Bedrock wants them, and an instruction forbids their use."
+            "No tools are sent; where earlier turns have calls, Bedrock wants them, and an instruction "
+                + "forbids their use."
         ),
         Loss("messages[0]", .emulated, "A conversation that the assistant begins gets a short turn before it."),
         Loss("messages[].role: system", .emulated, "Later system turns are moved into the system prompt."),

@@ -7,8 +7,7 @@ import ParleyWire
 
 /// Amazon Bedrock's Converse, as upstreams speak it: botocore's service model `bedrock-runtime`, 2023-09-30.
 ///
-/// It is built for upstreams only: no client of Parley speaks it, so reading a client's request answers
-/// `notImplemented`.
+/// It is built for upstreams only: Parley has no path at which clients speak it, so there is no writing of streams.
 public struct Bedrock: Dialect {
     /// The dialect.
     public init() {}
@@ -27,10 +26,23 @@ public struct Bedrock: Dialect {
     /// - Throws: `notImplemented`, always.
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake { throw Self.outboundOnly }
 
-    /// No client speaks this dialect.
+    /// Reads a request; the model and whether to stream are in its path.
     ///
-    /// - Throws: `notImplemented`, always.
-    public func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest { throw Self.outboundOnly }
+    /// - Throws: `invalid`, naming the field by its path.
+    public func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest {
+        let value: JSONValue
+        do {
+            value = try JSON.parse(body)
+        } catch {
+            throw ParleyError(
+                .invalid, "The body is not valid JSON: \(error.message) (at byte \(error.offset)).",
+                code: "invalid_json")
+        }
+        guard let object = value.object else {
+            throw ParleyError(.invalid, "The body is not a JSON object.", code: "invalid_json")
+        }
+        return try ConverseRequestDecoder.decode(object)
+    }
 
     /// Writes a request for Converse and ConverseStream; the model is part of the path, not of the body.
     ///

@@ -56,13 +56,16 @@ struct ConverseRequestEncoder {
         "requestMetadata", "serviceTier", "promptVariables",
     ]
 
+    /// OpenAI's fields that are in the neutral form too.
+    private static let carried: Set<String> = ["functions", "function_call", "stream_options"]
+
     private mutating func putExtras(into body: inout JSONObject, _ additional: inout JSONObject) {
         for member in request.extras.fields.members {
             if member.key == "additionalModelRequestFields", let fields = member.value.object {
                 for field in fields.members { additional[field.key] = field.value }
             } else if Self.ownFields.contains(member.key) || request.extras.dialect == .bedrock {
                 if body[member.key] == nil { body[member.key] = member.value }
-            } else if !member.value.isNull {
+            } else if !member.value.isNull, !Self.carried.contains(member.key) {
                 drop(member.key)
             }
         }
@@ -195,8 +198,8 @@ struct ConverseRequestEncoder {
             }
             guard family.hasStructuredOutput else {
                 instructions.append(
-                    "Answer with JSON that follows this JSON Schema and nothing else: no prose and no code fence around "
-                        + "it.\n" + JSON.text(schema))
+                    "Answer with JSON that follows this JSON Schema and nothing else: no prose and no code fence "
+                        + "around it.\n" + JSON.text(schema))
                 return nil
             }
             var definition: JSONObject = ["schema": .string(JSON.text(schema)), "name": .string(name)]

@@ -32,7 +32,7 @@ struct BedrockReplayTests {
         let bytes = transcript.response.body
         let whole = BedrockRun.decode([bytes])
         #expect(BedrockRun.decode(bytes.map { [$0] }) == whole)
-        let plans = bytes.count < 3000 ? Splits.twoPart(forBytes: bytes.count) : []
+        let plans = bytes.count < 1500 ? Splits.twoPart(forBytes: bytes.count) : []
         for plan in plans + (0..<12).map({ Splits.manyPart(forBytes: bytes.count, seed: $0) }) {
             #expect(BedrockRun.decode(plan.pieces(of: bytes)) == whole, "\(plan)")
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Foundation
 import NIOCore
 import ParleyCore
 import ParleyWire
@@ -114,7 +115,8 @@ struct BedrockRequestTests {
     func tools() throws {
         let tools = """
             ,"tools":[{"type":"function","function":{"name":"a","description":" ","strict":true}},
-            {"type":"function","function":{"name":"b","description":"B","parameters":{"type":"object","properties":{"x":{}}}}}]
+            {"type":"function","function":{"name":"b","description":"B",
+            "parameters":{"type":"object","properties":{"x":{}}}}}]
             """
         let body = try BedrockRun.encode(BedrockRun.ask(tools + #","tool_choice":"auto""#)).body
         let expected = try JSON.parse(
@@ -152,12 +154,33 @@ struct BedrockRequestTests {
         #expect(declared.isSuperset(of: dropped))
     }
 
+    @Test("Every field that OpenAI documents is carried or declared lost, and the page on dialects says the same")
+    func declared() throws {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let page = try String(contentsOf: root.appendingPathComponent("docs/dialects.md"), encoding: .utf8)
+        let losses = Bedrock().losses
+        for loss in losses {
+            #expect(page.contains("| `\(loss.field)` | \(loss.fate.rawValue) | \(loss.note) |"), "\(loss.field)")
+        }
+        let dropped = Set(losses.filter { $0.fate == .dropped }.map(\.field))
+        var request = ChatRequest(model: BedrockRun.claude, messages: [Message(.user, text: "Hi")])
+        request.extras = Extras(.openAIChat, JSONObject(ChatField.documented.sorted().map { .init($0, 1) }))
+        let carried: Set<String> = [
+            "model", "messages", "function_call", "functions", "max_completion_tokens", "max_tokens", "n", "stop",
+            "stream",
+            "stream_options", "tools", "response_format",
+        ]
+        #expect(dropped.isSuperset(of: Set(try BedrockRun.encode(request).dropped).subtracting(carried)))
+    }
+
     @Test("Fields of Bedrock's own pass, whoever says them")
     func ownFields() throws {
         let (body, dropped) = try BedrockRun.encode(
             BedrockRun.ask(
                 #","guardrailConfig":{"guardrailIdentifier":"g","guardrailVersion":"1"},"top_k":5,"#
-                    + #""additionalModelRequestFields":{"anthropic_beta":["x"]},"performanceConfig":{"latency":"optimized"}"#
+                    + #""additionalModelRequestFields":{"anthropic_beta":["x"]},"#
+                    + #""performanceConfig":{"latency":"optimized"}"#
             ))
         #expect(body["guardrailConfig"]?["guardrailIdentifier"] == "g")
         #expect(body["performanceConfig"]?["latency"] == "optimized")
