@@ -52,12 +52,15 @@ public enum Registry {
         return try kind.make(setup)
     }
 
-    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"])
+    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
+        $0.quirks.completions = true
+    }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
+        $0.quirks.completions = true
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {

@@ -52,6 +52,24 @@ struct AzureProviderTests {
         #expect(try parsed(connector.bodies[0])["model"] == "my-mini")
     }
 
+    @Test("Vectors and Responses have places beside the chats")
+    func otherPlaces() throws {
+        var setup = ProviderSetup(name: "az", kind: "azure")
+        setup.options.values = ["endpoint": "https://r.openai.azure.com", "api_version": "2024-10-21"]
+        var call = makeCall(FakeConnector())
+        let dated = try AzureProvider(setup)
+        #expect(
+            try dated.embedding(for: call, model: "vec").target.path
+                == "/openai/deployments/vec/embeddings?api-version=2024-10-21")
+        setup.options.values["api_version"] = nil
+        let current = try AzureProvider(setup)
+        #expect(try current.embedding(for: call, model: "vec").target.path == "/openai/v1/embeddings")
+        call.dialect = .openAIResponses
+        #expect(try current.face(for: call, model: "m").target.path == "/openai/v1/responses")
+        #expect(try current.face(for: call, model: "m").relaying?.id == .openAIResponses)
+        #expect(try dated.face(for: call, model: "m").dialect.id == .openAIChat)
+    }
+
     @Test("A deployment's name cannot leave its place in the path")
     func names() async throws {
         let connector = FakeConnector(.json(wholeAnswer))

@@ -15,6 +15,9 @@ public struct Bedrock: Dialect {
     /// `bedrock`.
     public var id: DialectID { .bedrock }
 
+    /// Only Bedrock does.
+    public var isSpokenByClients: Bool { false }
+
     /// Amazon's binary messages.
     public var framing: StreamFraming { .binary }
 

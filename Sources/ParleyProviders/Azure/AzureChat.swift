@@ -27,6 +27,10 @@ struct AzureChat: RelayingDialect {
         try chat.encodeRequest(request, dropped: &dropped)
     }
 
+    func prepareForTranslation(_ request: inout ChatRequest) throws(ParleyError) {
+        try chat.prepareForTranslation(&request)
+    }
+
     func splice(
         _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
         dropped: inout [String]

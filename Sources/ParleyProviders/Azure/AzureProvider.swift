@@ -8,7 +8,7 @@ import ParleyWire
 import Synchronization
 
 /// Azure OpenAI and Azure AI Foundry: OpenAI's API at an address of the customer's own.
-final class AzureProvider: ListsModels {
+final class AzureProvider: ListsModels, Embeds {
     /// The settings that only this kind knows.
     static let options = ["endpoint", "api_version"]
 
@@ -69,23 +69,27 @@ final class AzureProvider: ListsModels {
     /// Chats; and Responses where that dialect is built and the surface has it.
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
         guard case .chat = call.operation else {
-            throw ParleyError(.notImplemented, "Models of Azure can only be used for chats.")
+            throw ParleyError(.notImplemented, "Models of Azure can only be used for chats and embeddings.")
         }
         if call.dialect == .openAIResponses, surface == .current,
             let responses = try? Dialects.dialect(.openAIResponses) as? any RelayingDialect
         {
-            return Face(relaying: responses, at: access.target("POST", "/openai/v1/responses" + preview))
+            return Face(relaying: responses, at: access.target("POST", path(model, "/responses")))
         }
         let dialect = refusesStreamOptions.load(ordering: .relaxed) ? plain : full
-        return Face(relaying: dialect, at: access.target("POST", path(model)))
+        return Face(relaying: dialect, at: access.target("POST", path(model, "/chat/completions")))
     }
 
-    private func path(_ model: String) -> String {
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
+        EmbeddingFace(OpenAIEmbeddings(), at: access.target("POST", path(model, "/embeddings")))
+    }
+
+    private func path(_ model: String, _ operation: String) -> String {
         switch surface {
-        case .current: "/openai/v1/chat/completions" + preview
+        case .current: "/openai/v1" + operation + preview
         case .deployments(let version):
-            "/openai/deployments/\(PercentEncoding.encode(model))/chat/completions?api-version=\(version)"
-        case .foundry(let version): "/models/chat/completions?api-version=\(version)"
+            "/openai/deployments/\(PercentEncoding.encode(model))\(operation)?api-version=\(version)"
+        case .foundry(let version): "/models\(operation)?api-version=\(version)"
         }
     }
 
