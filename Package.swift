@@ -73,7 +73,7 @@ let package = Package(
         .executableTarget(
             name: "scripted-upstream", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
         .testTarget(
-            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", "CParleyBytes", nio],
+            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", "CParleyBytes", "ParleyTestKit", nio],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyDialectsTests",

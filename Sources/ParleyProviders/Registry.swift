@@ -38,6 +38,12 @@ public enum Registry {
         Kind(name: "vertex", summary: "Google Vertex AI", isBuilt: true, options: VertexProvider.options) {
             setup throws(ProviderError) in ProviderSource(try VertexProvider(setup), setup: setup)
         },
+        Kind(
+            name: "azure", summary: "Azure OpenAI and Azure AI Foundry", isBuilt: true, options: AzureProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try AzureProvider(setup), setup: setup) },
+        Kind(
+            name: "bedrock", summary: "Amazon Bedrock", isBuilt: true, options: BedrockProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -78,8 +84,6 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
-        later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
         later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),

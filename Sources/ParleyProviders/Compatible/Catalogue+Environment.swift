@@ -43,6 +43,7 @@ extension Catalogue {
         }
         // Gemini has been found by its own API already.
         return found + vendors.filter { $0.id != "gemini-openai" }.compactMap { $0.setup(value) }
+            + [azure(value), bedrock(value)].compactMap(\.self)
     }
 
     /// Anthropic, by its key or by a token. A token that is not Anthropic's own is for somebody between, who wants it as
@@ -57,6 +58,37 @@ extension Catalogue {
         } else {
             return nil
         }
+        return setup
+    }
+
+    /// Azure, by the variables of OpenAI's SDK: a key or a token of Entra ID, and the resource's address.
+    private static func azure(_ value: (String) -> String?) -> ProviderSetup? {
+        guard let key = value("AZURE_OPENAI_API_KEY") ?? value("AZURE_OPENAI_AD_TOKEN"),
+            let endpoint = value("AZURE_OPENAI_ENDPOINT")
+        else { return nil }
+        var setup = ProviderSetup(name: "azure", kind: "azure")
+        setup.apiKeys = [key]
+        setup.options.values["endpoint"] = .string(endpoint)
+        if let version = value("OPENAI_API_VERSION") { setup.options.values["api_version"] = .string(version) }
+        return setup
+    }
+
+    /// Bedrock, by its own API key; AWS credentials are on many machines for other reasons, so they count only
+    /// together with a region and `PARLEY_BEDROCK=1`.
+    private static func bedrock(_ value: (String) -> String?) -> ProviderSetup? {
+        var setup = ProviderSetup(name: "bedrock", kind: "bedrock")
+        let region = value("AWS_REGION") ?? value("AWS_DEFAULT_REGION")
+        setup.options.values["region"] = .string(region ?? "us-east-1")
+        if let key = value("AWS_BEARER_TOKEN_BEDROCK") {
+            setup.apiKeys = [key]
+            return setup
+        }
+        guard region != nil, value("PARLEY_BEDROCK") == "1", let key = value("AWS_ACCESS_KEY_ID"),
+            let secret = value("AWS_SECRET_ACCESS_KEY")
+        else { return nil }
+        setup.options.values["access_key"] = .string(key)
+        setup.options.values["secret_key"] = .string(secret)
+        if let token = value("AWS_SESSION_TOKEN") { setup.options.values["session_token"] = .string(token) }
         return setup
     }
 

@@ -12,7 +12,8 @@ enum ModelList {
     private static let limit = 16 << 20
 
     static func fetch(
-        _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector
+        _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector,
+        read: (JSONValue) -> [ListedModel]? = ModelList.read
     ) async throws(ParleyError) -> [ListedModel] {
         let value = try await value(target, head: head, provider: provider, dialect: dialect, connector: connector)
         guard let models = read(value) else { throw unreadable(provider) }
