@@ -12,6 +12,9 @@ public protocol Dialect: Sendable {
     /// Which dialect this is.
     var id: DialectID { get }
 
+    /// Whether clients may speak it; else it is only for upstreams, and reading requests and writing answers is refused.
+    var isSpokenByClients: Bool { get }
+
     /// How an upstream's stream is framed.
     var framing: StreamFraming { get }
 
@@ -69,6 +72,9 @@ public protocol Dialect: Sendable {
 }
 
 extension Dialect {
+    /// Clients speak it.
+    public var isSpokenByClients: Bool { true }
+
     /// Server-sent events.
     public var framing: StreamFraming { .serverSentEvents }
 

@@ -7,11 +7,12 @@ public import ParleyDialects
 
 /// The dialects there are, by id.
 public enum Dialects {
-    private static let openAIChat: any Dialect = OpenAIChat()
+    /// What clients speak whose path says nothing else. Made once: a dialect is a value of some size.
+    public static let openAIChat: any Dialect = OpenAIChat()
 
     /// Every dialect, in the order of the documentation.
     public static let all: [any Dialect] = [
-        openAIChat, OpenAICompletions(),
+        openAIChat, OpenAIResponses(), OpenAICompletions(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }
