@@ -20,6 +20,7 @@ public struct GeminiEmbeddings: EmbeddingDialect {
     public var losses: [Loss] {
         [
             Loss("user", .dropped, "There is none."),
+            Loss("title", .dropped, "For anything but documents, where Google refuses it."),
             Loss("input", .refused, "Tokens: only texts are taken."),
         ]
     }

@@ -120,7 +120,11 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
                 let end = line + parley_line_run(base + line, bytes.count - line)
                 guard end < bytes.count else { return (nil, line) }
                 var next = end + 1
-                if bytes[end] == UInt8(ascii: "\r"), next < bytes.count, bytes[next] == UInt8(ascii: "\n") { next += 1 }
+                if bytes[end] == UInt8(ascii: "\r") {
+                    // A line feed that is still to come belongs to it.
+                    guard next < bytes.count else { return (nil, line) }
+                    if bytes[next] == UInt8(ascii: "\n") { next += 1 }
+                }
                 if end == line { return (next, next) }
                 line = next
             }
