@@ -46,10 +46,13 @@ public enum Registry {
         return try kind.make(setup)
     }
 
-    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"])
+    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
+        $0.passes = [.moderations, .images, .audio, .files, .batches]
+    }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false
+        $0.passes = Set(PassedRequest.Kind.allCases)
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
     }

@@ -10,6 +10,7 @@ extension Catalogue {
     /// Services with one address for everybody.
     static let hosted: [Vendor] = [
         Vendor("groq", "Groq", "https://api.groq.com/openai/v1", ["GROQ_API_KEY"]) {
+            $0.passes = [.audio, .files, .batches]
             $0.evidence = .recorded
             $0.quirks.singleChoice = true
             $0.quirks.droppedFields = ["logprobs", "top_logprobs", "logit_bias"]
@@ -23,6 +24,7 @@ extension Catalogue {
             $0.note = "Reasoning must come back within a tool loop: clients send `reasoning_content` as they got it."
         },
         Vendor("mistral", "Mistral", "https://api.mistral.ai/v1", ["MISTRAL_API_KEY"]) {
+            $0.passes = [.moderations, .audio, .files]
             $0.evidence = .recorded
             $0.quirks.streamOptions = false
             $0.quirks.lengthField = .maxTokens
@@ -41,11 +43,13 @@ extension Catalogue {
             $0.quirks.rewritesRequests = true
         },
         Vendor("xai", "xAI", "https://api.x.ai/v1", ["XAI_API_KEY"]) {
+            $0.passes = [.images, .files]
             $0.evidence = .recorded
             $0.quirks.reasoningOutsideOutput = true
             $0.note = "A wrong key is answered with status 400. Reasoning models refuse penalties and `stop`."
         },
         Vendor("together", "Together", "https://api.together.xyz/v1", ["TOGETHER_API_KEY"]) {
+            $0.passes = [.images, .audio, .rerank, .files, .batches]
             $0.evidence = .recorded
             // Its finish reason `eos` is none of OpenAI's.
             $0.quirks.rewritesAnswers = true
@@ -53,6 +57,7 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", ["FIREWORKS_API_KEY"]) {
+            $0.passes = [.rerank]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Models are called accounts/fireworks/models/…; long answers must be streamed."
@@ -63,6 +68,7 @@ extension Catalogue {
             $0.note = "`reasoning_details` must come back unchanged; headers HTTP-Referer and X-Title name your app."
         },
         Vendor("moonshot", "Moonshot (Kimi)", "https://api.moonshot.ai/v1", ["MOONSHOT_API_KEY"]) {
+            $0.passes = [.files]
             $0.evidence = .recorded
             $0.baseVariables = ["MOONSHOT_BASE_URL"]
             $0.quirks.lengthField = .maxTokens
@@ -70,6 +76,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.moonshot.cn/v1."
         },
         Vendor("siliconflow", "SiliconFlow", "https://api.siliconflow.cn/v1", ["SILICONFLOW_API_KEY"]) {
+            $0.passes = [.images, .audio, .rerank, .files, .batches]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Outside China set base_url to https://api.siliconflow.com/v1."
@@ -114,6 +121,7 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", ["DEEPINFRA_API_KEY"]) {
+            $0.passes = [.images, .audio]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
@@ -126,6 +134,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.minimaxi.com/v1."
         },
         Vendor("volcengine", "Volcengine Ark (Doubao)", "https://ark.cn-beijing.volces.com/api/v3", ["ARK_API_KEY"]) {
+            $0.passes = [.images]
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             $0.note = "A model is an endpoint id (ep-…) or a name."
@@ -135,6 +144,7 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("stepfun", "StepFun", "https://api.stepfun.com/v1", ["STEPFUN_API_KEY"]) {
+            $0.passes = [.images, .audio, .files]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
@@ -183,6 +193,7 @@ extension Catalogue {
             $0.note = "Give host or a base_url: it depends on the account."
         },
         Vendor("gpustack", "GPUStack", "http://{host}/v1", ["GPUSTACK_API_KEY"]) {
+            $0.passes = [.images, .audio, .rerank]
             $0.evidence = .recorded
             $0.placeVariables = ["host": "GPUSTACK_HOST"]
             $0.baseVariables = ["GPUSTACK_BASE_URL"]
@@ -198,18 +209,21 @@ extension Catalogue {
             "gemini-openai", "Gemini (OpenAI-compatible)", "https://generativelanguage.googleapis.com/v1beta/openai",
             ["GOOGLE_API_KEY", "GEMINI_API_KEY"]
         ) {
+            $0.passes = [.images]
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             // Parallel tool calls all have the index 0, which a client would join into one.
             $0.quirks.rewritesAnswers = true
         },
         Vendor("zai", "Z.ai (GLM)", "https://api.z.ai/api/paas/v4", ["ZAI_API_KEY"]) {
+            $0.passes = [.images, .audio]
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Coding plan: https://api.z.ai/api/coding/paas/v4. `tool_choice` knows only auto."
         },
         Vendor("bigmodel", "BigModel (GLM, China)", "https://open.bigmodel.cn/api/paas/v4", ["ZHIPUAI_API_KEY"]) {
+            $0.passes = [.moderations, .images, .audio, .rerank, .files, .batches]
             $0.baseVariables = ["ZHIPUAI_BASE_URL"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -219,12 +233,15 @@ extension Catalogue {
             "dashscope-compatible", "DashScope (Qwen, compatible mode)",
             "https://dashscope.aliyuncs.com/compatible-mode/v1", ["DASHSCOPE_API_KEY"]
         ) {
+            $0.passes = [.files, .batches]
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Keys are regional: other hosts are dashscope-intl.aliyuncs.com and dashscope-us.aliyuncs.com."
         },
         Vendor("qianfan-v2", "Baidu Qianfan V2 (ERNIE)", "https://qianfan.baidubce.com/v2", ["QIANFAN_API_KEY"]) {
+            $0.passes = [.images, .rerank]
+            $0.passedPaths = [.rerank: "/rerankers"]
             $0.quirks.developerIsSystem = true
         },
         Vendor("spark-http", "iFlytek Spark (HTTP)", "https://spark-api-open.xf-yun.com/v1", ["SPARK_API_PASSWORD"]) {
@@ -241,6 +258,8 @@ extension Catalogue {
             "cohere-compatible", "Cohere (compatibility API)", "https://api.cohere.ai/compatibility/v1",
             ["CO_API_KEY", "COHERE_API_KEY"]
         ) {
+            $0.passes = [.rerank]
+            $0.passedPaths = [.rerank: "//v2/rerank"]
             $0.modelsPath = nil
             $0.quirks.lengthField = .maxTokens
             $0.quirks.singleChoice = true
@@ -274,10 +293,12 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("vllm", "vLLM", "http://127.0.0.1:8000/v1", ["VLLM_API_KEY"]) {
+            $0.passes = [.audio, .rerank]
             $0.needsKey = false
             $0.baseVariables = ["VLLM_BASE_URL"]
         },
         Vendor("llamacpp", "llama.cpp server", "http://127.0.0.1:8080/v1") {
+            $0.passes = [.rerank]
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true

@@ -8,7 +8,7 @@ import ParleyWire
 import Synchronization
 
 /// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL.
-final class CompatibleProvider: ListsModels {
+final class CompatibleProvider: ListsModels, PassesRequests {
     let id: String
     let credentials: Credentials
 
@@ -19,6 +19,8 @@ final class CompatibleProvider: ListsModels {
     private let heads: [ByteBuffer]
     private let listHeads: [ByteBuffer]
     private let overrides: [FieldOverride]
+    private let passes: Set<PassedRequest.Kind>
+    private let passedPaths: [PassedRequest.Kind: String]
     /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
     private let full: any RelayingDialect
     private let plain: any RelayingDialect
@@ -44,6 +46,8 @@ final class CompatibleProvider: ListsModels {
             heads.append(access.head(chat, own))
             if let listTarget { listHeads.append(access.head(listTarget, own, contentType: nil)) }
         }
+        passes = vendor.passes
+        passedPaths = vendor.passedPaths
         self.chat = chat
         self.listTarget = listTarget
         self.heads = heads
@@ -66,8 +70,15 @@ final class CompatibleProvider: ListsModels {
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
+        if target.passed != nil { return access.head(target, credential.secret.map { [.bearer($0)] } ?? []) }
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
+    }
+
+    func passes(_ request: PassedRequest) -> Bool { passes.contains(request.kind) }
+
+    func target(for request: PassedRequest, model: String?) -> Target {
+        access.target(passing: request, to: passedPaths[request.kind])
     }
 
     func adjust(_ call: inout Call) {

@@ -29,6 +29,9 @@ public struct Upstream: Model {
             if case .countTokens = call.operation {
                 return try await CountAttempt(provider: provider, model: model).reply(to: call)
             }
+            if case .pass(let request) = call.operation {
+                return try await PassedAttempt(provider: provider, model: model, request: request).reply(to: call)
+            }
             return try await UpstreamAttempt(call, provider: provider, model: model).reply()
         } catch {
             let named = error.named(provider.id)
