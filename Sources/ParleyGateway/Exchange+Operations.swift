@@ -6,6 +6,7 @@ import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 import ParleyDialects
+import ParleyProviders
 
 /// What a model can be asked for beside an answer.
 extension Exchange {
@@ -20,7 +21,11 @@ extension Exchange {
 
     /// Vectors for texts.
     func embed(_ asked: Route.Embedding, _ key: KeyRecord) async throws(ParleyError) {
-        throw ParleyError(.notImplemented, "Embeddings are not built yet.", code: "not_implemented")
+        try await client.awaitBody(of: request)
+        var intake = try EmbeddingDialects.dialect(dialect.id).intake(request.takeBody())
+        if let model = asked.model { intake.model = model }
+        intake.stream = false
+        try await ask(.embed, intake, key)
     }
 
     /// Puts a question with a short answer to the model that is named.

@@ -37,8 +37,7 @@ extension Route {
             let asArray = query("alt", of: target) != "sse"
             return .generate(Generation(dialect: .gemini, model: model, stream: true, asArray: asArray))
         case .count: return .countTokens(Generation(dialect: .gemini, model: model))
-        case .embed: return .embed(Embedding(dialect: .gemini, model: model))
-        case .batchEmbed: return .embed(Embedding(dialect: .gemini, model: model, isBatch: true))
+        case .embed, .batchEmbed: return .embed(Embedding(dialect: .gemini, model: model))
         }
     }
 }

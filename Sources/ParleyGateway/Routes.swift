@@ -38,9 +38,8 @@ enum Route: Sendable, Equatable {
     /// What a path says about a request for vectors.
     struct Embedding: Sendable, Equatable {
         var dialect: DialectID
+        /// The model, where the path names it.
         var model: String?
-        /// Whether the request has several inputs and the answer a list, where the path decides it.
-        var isBatch = false
     }
 
     /// The methods the path has.

@@ -12,7 +12,7 @@ public enum Dialects {
 
     /// Every dialect, in the order of the documentation.
     public static let all: [any Dialect] = [
-        openAIChat
+        openAIChat, OpenAIResponses(), OpenAICompletions(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }
@@ -24,6 +24,27 @@ public enum Dialects {
         if id == .openAIChat { return openAIChat }
         guard let dialect = byID[id] else {
             throw ParleyError(.notImplemented, "The dialect \(id.name) is not built yet.")
+        }
+        return dialect
+    }
+}
+
+/// The dialects in which clients ask for vectors, by id.
+public enum EmbeddingDialects {
+    /// Every dialect, in the order of the documentation.
+    public static let all: [any EmbeddingDialect] = [
+        OpenAIEmbeddings(), GeminiEmbeddings(), OllamaEmbeddings(), CohereEmbeddings(),
+    ]
+
+    private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }
+
+    /// The dialect called `id`.
+    ///
+    /// - Throws: `invalid` where it has no embeddings.
+    public static func dialect(_ id: DialectID) throws(ParleyError) -> any EmbeddingDialect {
+        guard let dialect = byID[id] else {
+            throw ParleyError(
+                .invalid, "The dialect \(id.name) has no embeddings.", code: "unsupported_operation")
         }
         return dialect
     }

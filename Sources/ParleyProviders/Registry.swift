@@ -47,14 +47,14 @@ public enum Registry {
     }
 
     static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
-        $0.passes = [.moderations, .images, .audio, .files, .batches]
+        $0.quirks.completions = true
     }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false
-        $0.passes = Set(PassedRequest.Kind.allCases)
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
+        $0.quirks.completions = true
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {

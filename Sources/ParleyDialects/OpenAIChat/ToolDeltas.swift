@@ -176,7 +176,7 @@ extension ToolDeltas {
 }
 
 /// Whether arguments seen so far are an unfinished JSON object.
-private struct ArgumentBalance {
+struct ArgumentBalance {
     private var depth = 0
     private var inString = false
     private var escaped = false

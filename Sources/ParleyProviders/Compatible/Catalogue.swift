@@ -32,12 +32,12 @@ public struct Vendor: Sendable {
     public var needsKey = true
     /// Where chats go, below the base URL.
     public var chatPath = "/chat/completions"
+    /// Where prompts to complete go, below the base URL, where `quirks.completions` says that they may.
+    public var completionsPath = "/completions"
+    /// Where texts to embed go, below the base URL, unless `quirks.embeddings` says that there is nothing.
+    public var embeddingsPath = "/embeddings"
     /// Where the list of models is: below the base URL, or from the host's root when it begins with `//`.
     public var modelsPath: String? = "/models"
-    /// What the vendor has beside chats, where its paths are OpenAI's: requests for it are passed on.
-    public var passes: Set<PassedRequest.Kind> = []
-    /// Where that has another path: below the base URL, or from the host's root when it begins with `//`.
-    public var passedPaths: [PassedRequest.Kind: String] = [:]
     /// Headers the vendor wants with every request.
     public var headers: [HeaderField] = []
     /// Request fields the vendor needs.

@@ -10,9 +10,6 @@ import ParleyDialects
 /// An object rather than arguments: what an attempt needs is large, and the frames of the functions that wait are kept
 /// for as long as an answer is relayed. So they hold this and little else, and it goes when the answer has begun.
 final class UpstreamAttempt {
-    /// The most of an error's body that is read.
-    private static let errorLimit = 256 << 10
-
     private let provider: any Provider
     private let model: String
     private var face: Face
@@ -97,26 +94,11 @@ final class UpstreamAttempt {
         guard isComplaint, provider.learn(from: failure, body: body) else { throw failure }
     }
 
-    /// What a status other than 2xx means. The body may be cut or late: then the status says it alone.
     private func refusal(_ reader: AnswerReader) async -> (failure: ParleyError, body: ByteBuffer) {
-        defer { reader.cancel() }
-        var body = ByteBuffer()
-        do throws(ParleyError) {
-            body = try await reader.collect(limit: Self.errorLimit).body
-        } catch {
-            if error.kind == .cancelled { return (error, body) }
+        let refusal = await reader.refusal(in: face.dialect)
+        if refusal.failure.kind != .cancelled {
+            provider.credentials.note(refusal.failure, of: credential, at: .now())
         }
-        return (failure(reader, body), body)
-    }
-
-    private func failure(_ reader: AnswerReader, _ body: ByteBuffer) -> ParleyError {
-        var failure = face.dialect.decodeFailure(status: reader.status, headers: reader.headers, body: body)
-        if (300..<400).contains(reader.status) {
-            failure = ParleyError(
-                .upstreamUnavailable,
-                "the service answered with a redirect (\(reader.status)); check base_url")
-        }
-        provider.credentials.note(failure, of: credential, at: .now())
-        return failure
+        return refusal
     }
 }

@@ -56,7 +56,7 @@ struct RoutesTests {
             ("/v1beta/tunedModels/t:generateContent", gemini("tunedModels/t", stream: false)),
             ("/v1beta/models/m:countTokens", .countTokens(.init(dialect: .gemini, model: "m"))),
             ("/v1beta/models/m:embedContent", .embed(.init(dialect: .gemini, model: "m"))),
-            ("/v1beta/models/m:batchEmbedContents", .embed(.init(dialect: .gemini, model: "m", isBatch: true))),
+            ("/v1beta/models/m:batchEmbedContents", .embed(.init(dialect: .gemini, model: "m"))),
             ("/v1/models/openrouter/x:free", .model("openrouter/x:free", .openAIChat)),
         ])
     func findsGemini(target: String, route: Route) {
