@@ -42,11 +42,12 @@ public struct MultipartForm: Sendable {
     /// The offset of `held` in the body.
     private var base = -1
 
-    /// A form of this content type; nil where that is none.
+    /// A form of this content type; nil where that is none, or one that two readers could take apart differently.
     public init?(contentType: String) {
         let type = contentType.prefix { $0 != ";" }.lowercased()
-        guard type.hasPrefix("multipart/"), let boundary = Self.parameter("boundary", of: contentType[...]),
-            (1...200).contains(boundary.utf8.count)
+        let boundaries = Self.parameters(of: contentType[...]).filter { $0.name == "boundary" }
+        guard type.hasPrefix("multipart/"), contentType.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }),
+            boundaries.count == 1, let boundary = boundaries.first?.value, (1...200).contains(boundary.utf8.count)
         else { return nil }
         self.boundary = boundary
         delimiter = Array("\n--\(boundary)".utf8)
@@ -105,7 +106,9 @@ public struct MultipartForm: Sendable {
                 advance(max(0, held.readableBytes - delimiter.count + 1))
                 return false
             }
-            if held.readableBytes > Self.nameLimit + delimiter.count { throw Self.fault("The model's name is too long.") }
+            guard held.readableBytes <= Self.nameLimit + delimiter.count else {
+                throw Self.fault("The model's name is too long.")
+            }
             return false
         }
         if isModel {
@@ -160,7 +163,9 @@ public struct MultipartForm: Sendable {
             }
             length = end + size
         }
-        let isModel = Self.isModel(String(decoding: view.prefix(length), as: UTF8.self))
+        // Bytes that are not ASCII must not join what stands before them into one character.
+        let head = view.prefix(length).map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }
+        let isModel = Self.isModel(String(decoding: head, as: UTF8.self))
         advance(length)
         state = .body(isModel: isModel)
         return true
@@ -195,14 +200,17 @@ public struct MultipartForm: Sendable {
                 isContinued ? isDisposition : line.prefix { $0 != ":" }.lowercased() == "content-disposition"
             guard isDisposition else { continue }
             let text = isContinued ? ";" + line : line
-            if parameter("name", of: text) == "model" { return true }
-            if let extended = parameter("name*", of: text), extended.hasSuffix("'model") { return true }
+            for (name, value) in parameters(of: text) {
+                if name == "name", value == "model" { return true }
+                if name == "name*", value.hasSuffix("'model") { return true }
+            }
         }
         return false
     }
 
-    /// The value of a parameter behind the first semicolon, quotes and backslashes taken off.
-    private static func parameter(_ name: String, of text: Substring) -> String? {
+    /// The parameters behind the first semicolon, quotes and backslashes taken off, names in lower case.
+    private static func parameters(of text: Substring) -> [(name: String, value: String)] {
+        var found: [(name: String, value: String)] = []
         var rest = text.drop { $0 != ";" }
         while rest.first == ";" {
             rest = rest.dropFirst().drop { $0.isWhitespace }
@@ -213,10 +221,10 @@ public struct MultipartForm: Sendable {
                 rest = rest.dropFirst().drop { $0 == " " || $0 == "\t" }
                 value = takeValue(&rest)
             }
-            if trimmed(key).lowercased() == name { return value }
+            found.append((trimmed(key).lowercased(), value))
             rest = rest.drop { $0 != ";" }
         }
-        return nil
+        return found
     }
 
     private static func takeValue(_ rest: inout Substring) -> String {
@@ -228,7 +236,8 @@ public struct MultipartForm: Sendable {
         rest = rest.dropFirst()
         var value = ""
         while let character = rest.popFirst(), character != "\"" {
-            if character == "\\", let escaped = rest.popFirst() { value.append(escaped) } else { value.append(character) }
+            let isEscape = character == "\\"
+            value.append(isEscape ? rest.popFirst() ?? character : character)
         }
         return value
     }

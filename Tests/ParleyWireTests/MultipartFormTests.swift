@@ -42,13 +42,15 @@ struct MultipartFormTests {
         "Every way to write the name is understood",
         arguments: [
             "name=\"model\"", "name=model", "NAME=model", "name = \"model\"; x=y", "x=\"a;name=b\"; name=\"model\"",
-            "name=\"mo\\del\"", "name*=UTF-8''model",
+            "name=\"mo\\del\"", "name*=UTF-8''model", "name=\"model\"\u{301}",
         ])
     func names(disposition: String) throws {
         #expect(try Self.read(Self.part(disposition, "m") + "--XX--").models.map(\.value) == ["m"])
     }
 
-    @Test("What is not the model is not taken for it", arguments: ["name=\"models\"", "filename=model", "x=model; name=y"])
+    @Test(
+        "What is not the model is not taken for it",
+        arguments: ["name=\"models\"", "filename=model", "x=model; name=y"])
     func others(disposition: String) throws {
         #expect(try Self.read(Self.part(disposition, "m") + "--XX--").models.isEmpty)
     }
@@ -79,9 +81,12 @@ struct MultipartFormTests {
         #expect(try Self.read(named).models.map(\.value) == ["m"])
     }
 
-    @Test("Content types that are no form's are none", arguments: [
-        "multipart/form-data", "application/json; boundary=x", "multipart/form-data; boundary=", "",
-    ])
+    @Test(
+        "Content types that are no form's are none",
+        arguments: [
+            "multipart/form-data", "application/json; boundary=x", "multipart/form-data; boundary=", "",
+            "multipart/form-data; boundary=XX; boundary=YY", "multipart/form-data; boundary=XX\u{301}",
+        ])
     func otherTypes(type: String) {
         #expect(MultipartForm(contentType: type) == nil)
     }

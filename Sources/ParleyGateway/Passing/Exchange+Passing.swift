@@ -41,7 +41,8 @@ extension Exchange {
             path.kind, method: request.head.method.rawValue, path: path.path,
             query: try PassedPath.query(of: request.head.target))
         if request.head.method == .POST { passed.contentType = request.head.contentType }
-        let opening = try await readOpening(of: passed)
+        let isGuarded = key.models != nil || key.forcedModel != nil
+        let opening = try await readOpening(of: passed, isGuarded: isGuarded)
         let choice = try await choose(for: passed, named: opening.model, isOpen: opening.isOpen, key)
         record.model = choice.name
         let total = snapshot.timeouts.total ?? .minutes(10)
@@ -50,7 +51,6 @@ extension Exchange {
             includeUsage: false, body: opening.body, deadline: .now() + total, connector: shard, trace: trace)
         call.headers = request.head.passed
         if request.isUpload, !request.isComplete {
-            let isGuarded = key.models != nil || key.forcedModel != nil
             let upload = ClientUpload(request, of: client, form: opening.form, isGuarded: isGuarded)
             client.attach(upload)
             call.upload = upload
@@ -78,7 +78,12 @@ extension Exchange {
         var isOpen = false
     }
 
-    private func readOpening(of passed: PassedRequest) async throws(ParleyError) -> Opening {
+    /// Reads as much of a body as is needed to know the model.
+    ///
+    /// - Parameter isGuarded: whether the key may use some models only, so that none may go unseen.
+    private func readOpening(
+        of passed: PassedRequest, isGuarded: Bool
+    ) async throws(ParleyError) -> Opening {
         var opening = Opening()
         let isStored = passed.kind == .files || passed.kind == .batches
         guard request.isUpload else {
@@ -88,6 +93,7 @@ extension Exchange {
             return opening
         }
         guard !isStored, let form = MultipartForm(contentType: passed.contentType ?? "") else {
+            if !isStored, isGuarded { throw Self.unreadable }
             // Asks for the body where the client waits to be asked.
             try await client.awaitBody(of: request) { _ throws(ParleyError) in true }
             return opening
@@ -98,6 +104,10 @@ extension Exchange {
         opening.isOpen = opening.model == nil && !isOver
         return opening
     }
+
+    private static let unreadable = ParleyError(
+        .invalid, "This key may use some models only: send JSON or multipart/form-data, where the model can be seen.",
+        code: "unsupported_media_type", status: 415)
 
     /// Reads a form until a model is named in it, as far as its beginning goes.
     private func read(_ form: MultipartForm) async throws(ParleyError) -> MultipartForm {
@@ -150,7 +160,9 @@ extension Exchange {
     private func relay(
         _ body: any PassedAnswer, _ head: AnswerHead, by deadline: NIODeadline
     ) async throws(ParleyError) {
-        guard let length = body.length, head.status != 204 else { return try await relayUnsized(body, head, by: deadline) }
+        guard let length = body.length, head.status != 204 else {
+            return try await relayUnsized(body, head, by: deadline)
+        }
         var isOpen = true
         while isOpen {
             var bytes = ByteBuffer()

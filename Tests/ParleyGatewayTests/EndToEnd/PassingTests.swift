@@ -131,10 +131,13 @@ struct PassingTests {
         }
     }
 
-    @Test("Unknown paths below are a 404", arguments: [
-        "/v1/images", "/v1/images/x", "/v1/audio/speech/x", "/v1/files/a/b", "/v1/files/../models", "/v1/batches/a/b",
-        "/v1/files/a/content/b", "/v1/moderations/x", "/v2/moderations", "/v1/files/%2e%2e/content",
-    ])
+    @Test(
+        "Unknown paths below are a 404",
+        arguments: [
+            "/v1/images", "/v1/images/x", "/v1/audio/speech/x", "/v1/files/a/b", "/v1/files/../models",
+            "/v1/batches/a/b",
+            "/v1/files/a/content/b", "/v1/moderations/x", "/v2/moderations", "/v1/files/%2e%2e/content",
+        ])
     func unknown(path: String) async throws {
         try await GatewayUnderTest.run(Self.setup) { gateway, upstream async throws in
             #expect(try await gateway.get(path).status == 404)
@@ -142,10 +145,14 @@ struct PassingTests {
         }
     }
 
-    @Test("Wrong methods are a 405 that names the right ones", arguments: [
-        ("/v1/moderations", "GET", "POST"), ("/v1/files", "DELETE", "GET, POST"), ("/v1/files/f", "POST", "GET, DELETE"),
-        ("/v1/files/f/content", "DELETE", "GET"), ("/v1/batches/b/cancel", "GET", "POST"), ("/v1/rerank", "PUT", "POST"),
-    ])
+    @Test(
+        "Wrong methods are a 405 that names the right ones",
+        arguments: [
+            ("/v1/moderations", "GET", "POST"), ("/v1/files", "DELETE", "GET, POST"),
+            ("/v1/files/f", "POST", "GET, DELETE"),
+            ("/v1/files/f/content", "DELETE", "GET"), ("/v1/batches/b/cancel", "GET", "POST"),
+            ("/v1/rerank", "PUT", "POST"),
+        ])
     func methods(path: String, method: String, allowed: String) async throws {
         try await GatewayUnderTest.run(Self.setup) { gateway, _ async throws in
             let answer = try await gateway.get(path, method: method)
@@ -155,11 +162,14 @@ struct PassingTests {
         }
     }
 
-    @Test("Files and batches go to the only provider there is", arguments: [
-        ("GET", "/v1/files?purpose=batch&limit=3"), ("GET", "/v1/files/file-1"), ("GET", "/v1/files/file-1/content"),
-        ("DELETE", "/v1/files/file-1"), ("GET", "/v1/batches"), ("GET", "/v1/batches/b_1"),
-        ("POST", "/v1/batches/b_1/cancel"),
-    ])
+    @Test(
+        "Files and batches go to the only provider there is",
+        arguments: [
+            ("GET", "/v1/files?purpose=batch&limit=3"), ("GET", "/v1/files/file-1"),
+            ("GET", "/v1/files/file-1/content"),
+            ("DELETE", "/v1/files/file-1"), ("GET", "/v1/batches"), ("GET", "/v1/batches/b_1"),
+            ("POST", "/v1/batches/b_1/cancel"),
+        ])
     func stored(method: String, path: String) async throws {
         try await GatewayUnderTest.run(Self.setup, scripts: [.json("{}")]) { gateway, upstream async throws in
             let headers = method == "POST" ? ["content-length: 0"] : []
@@ -251,9 +261,11 @@ struct PassingTests {
         }
     }
 
-    @Test("A request without a key is refused on every path", arguments: [
-        ("POST", "/v1/moderations"), ("GET", "/v1/files"), ("GET", "/v1/batches/b"), ("POST", "/v1/audio/speech"),
-    ])
+    @Test(
+        "A request without a key is refused on every path",
+        arguments: [
+            ("POST", "/v1/moderations"), ("GET", "/v1/files"), ("GET", "/v1/batches/b"), ("POST", "/v1/audio/speech"),
+        ])
     func withoutKey(method: String, path: String) async throws {
         try await GatewayUnderTest.run(Self.setup) { gateway, upstream async throws in
             let headers = ["authorization: -"] + (method == "POST" ? ["content-length: 0"] : [])

@@ -147,6 +147,23 @@ struct UploadTests {
         }
     }
 
+    @Test(
+        "Other bodies are open only to keys that may use every model",
+        arguments: ["application/x-www-form-urlencoded", "multipart/form-data; boundary=a; boundary=b", "audio/wav"])
+    func otherBodies(type: String) async throws {
+        for rule in ["models: [scribe]", "model: scribe"] {
+            var setup = Self.setup
+            setup.keys = ["{name: test, key: \(GatewayUnderTest.key), \(rule)}"]
+            try await run(setup) { gateway, upstream async throws in
+                let client = try await gateway.connect()
+                let headers = ["content-type: \(type)", "content-length: 10"]
+                try await client.send(RawClient.head("POST", "/v1/audio/transcriptions", headers) + "model=dear")
+                #expect(try await client.answer().status == 415)
+                #expect(upstream.connections == 0)
+            }
+        }
+    }
+
     @Test("A key's forced model is put in front of a form without one")
     func forcedModel() async throws {
         var setup = Self.setup
@@ -299,7 +316,8 @@ struct UploadTests {
             try await client.send(Forms.head(length: form.utf8.count, version: "1.0") + form)
             try await eventually("whole upload") { upstream.ending.hasSuffix(Forms.end) }
             try await upstream.send(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n5\r\nheard\r\n0\r\n\r\n")
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n5\r\nheard\r\n0\r\n\r\n"
+            )
             let answer = try await client.answer()
             #expect(answer.status == 200)
             #expect(answer["transfer-encoding"] == nil)
