@@ -41,7 +41,7 @@ extension Exchange {
             path.kind, method: request.head.method.rawValue, path: path.path,
             query: try PassedPath.query(of: request.head.target))
         if request.head.method == .POST { passed.contentType = request.head.contentType }
-        let isGuarded = key.models != nil || key.forcedModel != nil
+        let isGuarded = key.isBound
         let opening = try await readOpening(of: passed, isGuarded: isGuarded)
         let choice = try await choose(for: passed, named: opening.model, isOpen: opening.isOpen, key)
         record.model = choice.name

@@ -22,6 +22,11 @@ extension ModelChoice {
         code: "model_after_file", parameter: "model")
 }
 
+extension KeyRecord {
+    /// Whether it may use some models only.
+    var isBound: Bool { forcedModel != nil || !Directory.allowed("*", patterns: models) }
+}
+
 extension Exchange {
     /// Finds the model that a request is passed on to, or the provider where it names none.
     ///
@@ -45,7 +50,7 @@ extension Exchange {
             if isStored, !Directory.allowed(owner, patterns: key.models) { throw Self.boundKey(key) }
             return ModelChoice(model: try await resolve(name, key), name: name)
         }
-        if isOpen, key.models != nil { throw ModelChoice.sendFirst }
+        if isOpen, key.isBound { throw ModelChoice.sendFirst }
         return ModelChoice(model: try onlyProvider(of: passed, provider, isOpen: isOpen, key), name: nil)
     }
 
