@@ -275,7 +275,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             await exchange.run()
             response.isIdle = true
             upload = nil
-            guard response.keepsAlive, !isClosed else { break }
+            guard response.keepsAlive, !response.isAborted, !isClosed else { break }
         }
         guard !isClosed else { return }
         if response.isAborted {

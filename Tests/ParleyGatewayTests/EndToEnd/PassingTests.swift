@@ -30,7 +30,7 @@ struct PassingTests {
             ("/v1/moderations", "/v1/moderations"), ("/moderations", "/v1/moderations"),
             ("/v1/images/generations", "/v1/images/generations"), ("/v1/images/edits", "/v1/images/edits"),
             ("/v1/audio/speech", "/v1/audio/speech"), ("/v1/rerank", "/v1/rerank"), ("/v2/rerank", "/v1/rerank"),
-            ("/rerank?a=b&provider=up&key=k&c", "/v1/rerank?a=b&c"),
+            ("/rerank?a=b&key=k&api_key=k&c", "/v1/rerank?a=b&c"),
         ])
     func paths(asked: String, upstreamPath: String) async throws {
         let script = Script.json(#"{ "ok" : 1 }"#, headers: ["x-ratelimit-remaining-requests": "5"])

@@ -202,7 +202,8 @@ struct UploadTests {
             let piece = [UInt8](repeating: 0x61, count: Self.megabyte)
             let sending = Task { while true { try await client.send(piece) } }
             try await Task.sleep(for: .milliseconds(500))
-            client.close()
+            // A mere close would wait behind what the gateway does not read.
+            try await client.reset()
             try await gateway.waitForRunning(0)
             sending.cancel()
         }
@@ -288,7 +289,7 @@ struct UploadTests {
             let client = try await gateway.connect()
             let headers = ["authorization: Bearer sk-wrong"] + (expects ? ["expect: 100-continue"] : [])
             try await client.send(Forms.head(length: 64 << 20, headers: headers))
-            if !expects { try await client.send(Forms.form(before: Forms.field("model", "scribe"), size: 200_000)) }
+            if !expects { try? await client.send(Forms.form(before: Forms.field("model", "scribe"), size: 200_000)) }
             #expect(try await client.answer().status == 401)
             #expect(upstream.connections == 0)
         }
