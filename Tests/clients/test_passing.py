@@ -101,7 +101,7 @@ def test_transcriptions_as_text_and_as_a_stream(aliased, upstream):
     events = [json.dumps({"type": "transcript.text.delta", "delta": "hel"}),
               json.dumps({"type": "transcript.text.done", "text": "hello"})]
     upstream.script([{"head": {"status": 200, "headers": {"content-type": "text/event-stream"}}},
-                     {"sse": {"data": events, "done": False}}])
+                     {"sse": events, "done": False}])
     stream = aliased.client().audio.transcriptions.create(model="voice", file=("a.wav", SOUND), stream=True)
     assert [event.type for event in stream] == ["transcript.text.delta", "transcript.text.done"]
 

@@ -102,7 +102,10 @@ struct PassedAttempt {
             return ParleyError(
                 .upstreamUnavailable, "the service answered with a redirect (\(reader.status)); check base_url")
         }
-        let failure = Dialects.openAIChat.decodeFailure(status: reader.status, headers: reader.headers, body: body)
+        var failure = Dialects.openAIChat.decodeFailure(status: reader.status, headers: reader.headers, body: body)
+        // Pictures and sounds have codes of their own, which programs look at.
+        let isTheClients = [.invalid, .contentFiltered, .tooLarge].contains(failure.kind)
+        if isTheClients, let code = (try? JSON.parse(body))?["error"]?["code"]?.string { failure.code = code }
         provider.credentials.note(failure, of: credential, at: .now())
         return failure
     }
