@@ -66,9 +66,17 @@ struct PassedPath: Sendable, Equatable {
         return find(Route.path(of: head.target)) != nil
     }
 
-    /// Whether a content type is that of JSON.
+    private static let json: StaticString = "application/json"
+
+    /// Whether a content type is that of JSON. Asked of every request, so without another string.
     static func isJSON(_ type: String) -> Bool {
-        type.utf8.count >= 16 && type.prefix(16).lowercased() == "application/json"
+        var count = 0
+        for byte in type.utf8 where count < json.utf8CodeUnitCount {
+            let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+            if lower != json.utf8Start[count] { return false }
+            count += 1
+        }
+        return count == json.utf8CodeUnitCount
     }
 
     /// The query that an upstream sees: all but what is meant for Parley, and no key.
