@@ -45,6 +45,8 @@ public struct Call: Sendable {
     public var asArray = false
     /// The request as the client sent it, in the client's dialect.
     public var body: ByteBuffer
+    /// The request's body where it is sent on while it arrives, in place of `body`.
+    public var upload: (any RequestUpload)?
     /// What was found in `body` already, for those who need it again.
     public var reading: (any RequestReading)?
     /// The request in the neutral form, where a composition changed it; then `body` is not used.
@@ -75,6 +77,9 @@ public struct Call: Sendable {
     public var connector: any Connector
     /// What happened so far, for the log record.
     public var trace: CallTrace
+
+    /// Whether another attempt can send the same request: not once a part of an upload is gone.
+    public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
 
     /// In a box, since it is large and most calls have none.
     private final class Changed: Sendable {

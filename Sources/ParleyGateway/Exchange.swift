@@ -88,6 +88,7 @@ final class Exchange {
         case .generate(let generation): try await generate(generation, key)
         case .countTokens(let generation): try await countTokens(generation, key)
         case .embed(let embedding): try await embed(embedding, key)
+        case .pass(let path): try await pass(path, key)
         case .models: try await answerModels(key)
         case .model(let name, _): try await answerModel(name, key)
         case .billingSubscription: answerSubscription()
@@ -267,7 +268,7 @@ final class Exchange {
         record.outcome = error.kind == .cancelled ? .cancelled : .failed
     }
 
-    private func observe(_ seen: Observation) {
+    func observe(_ seen: Observation) {
         record.finish = seen.finish
         record.inputTokens = seen.usage.input
         record.outputTokens = seen.usage.output
@@ -275,7 +276,7 @@ final class Exchange {
         record.reasoningTokens = seen.usage.reasoning
     }
 
-    private func elapsed() -> Int64 {
+    func elapsed() -> Int64 {
         (NIODeadline.now() - request.arrived).nanoseconds / 1_000
     }
 }

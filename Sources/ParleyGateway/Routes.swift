@@ -12,6 +12,8 @@ enum Route: Sendable, Equatable {
     case countTokens(Generation)
     /// Vectors for texts.
     case embed(Embedding)
+    /// A request that is passed on as it came.
+    case pass(PassedPath)
     case models(DialectID)
     case model(String, DialectID)
     case health
@@ -45,6 +47,7 @@ enum Route: Sendable, Equatable {
         switch self {
         case .generate, .countTokens, .embed: [.POST]
         case .models, .model, .health, .healthLive, .healthReady, .billingSubscription, .billingUsage: [.GET, .HEAD]
+        case .pass(let path): path.methods
         case .planned: [.GET, .POST, .DELETE]
         }
     }
@@ -55,7 +58,8 @@ enum Route: Sendable, Equatable {
         case .generate(let generation), .countTokens(let generation): generation.dialect
         case .embed(let embedding): embedding.dialect
         case .models(let dialect), .model(_, let dialect): dialect
-        case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .planned: .openAIChat
+        case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .pass, .planned:
+            .openAIChat
         }
     }
 
@@ -77,8 +81,7 @@ enum Route: Sendable, Equatable {
     ]
 
     private static let planned: Set<Substring> = [
-        "/responses", "/moderations", "/rerank", "/files", "/batches", "/images", "/audio", "/realtime",
-        "/conversations",
+        "/responses", "/realtime", "/conversations",
     ]
 
     /// The route of a request target, with or without `/v1` in front; nil for an unknown one.
@@ -96,6 +99,7 @@ enum Route: Sendable, Equatable {
             let name = percentDecoded(short.dropFirst("/models/".count))
             return name.isEmpty ? nil : .model(name, .openAIChat)
         }
+        if let passed = PassedPath.find(path) { return .pass(passed) }
         let first = short.dropFirst().prefix { $0 != "/" }
         return planned.contains("/" + first) && path.hasPrefix("/v1/") ? .planned(String(path)) : nil
     }

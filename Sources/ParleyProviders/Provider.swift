@@ -67,6 +67,15 @@ public protocol ListsModels: Provider {
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel]
 }
 
+/// A provider to which requests can be passed on as they came: moderations, images, audio, rerank, files, batches.
+public protocol PassesRequests: Provider {
+    /// Whether the service is known to have this. It is asked all the same when a request names one of its models.
+    func passes(_ request: PassedRequest) -> Bool
+
+    /// Where the request goes; `model` is the one it names, if any.
+    func target(for request: PassedRequest, model: String?) -> Target
+}
+
 /// One way to call a service: what is spoken there, and where requests go.
 public struct Face: Sendable {
     /// The dialect it speaks.
@@ -100,6 +109,8 @@ public struct Target: Sendable {
     public var path: String
     /// The provider's own time limits.
     public var timeouts: TimeoutOverrides
+    /// The client's request, where it is passed on as it came: it says what type the body has.
+    public var passed: PassedRequest?
 
     /// A place to send requests to.
     public init(endpoint: Endpoint, method: String, path: String, timeouts: TimeoutOverrides) {

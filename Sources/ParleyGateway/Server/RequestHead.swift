@@ -15,6 +15,12 @@ struct RequestHead {
     private(set) var keepsAlive = false
     /// The body's length, where the head says it.
     private(set) var contentLength: Int?
+    /// The body's type, where the head says it.
+    private(set) var contentType: String?
+    /// The provider that the client chooses, where it names no model.
+    private(set) var chosenProvider: String?
+    /// The model that the client chooses outside the body.
+    private(set) var chosenModel: String?
     /// Whether the client waits for `100 Continue` before it sends the body.
     private(set) var expectsContinue = false
     /// The client's own id of the request.
@@ -66,12 +72,15 @@ struct RequestHead {
         case 9 where name.equals("x-api-key"): credential = credential ?? value[...]
         case 11 where name.equals("openai-beta"): pass("openai-beta", value)
         case 12 where name.equals("x-request-id"): requestID = requestID ?? value
+        case 12 where name.equals("content-type"): contentType = contentType ?? value
         case 13 where name.equals("authorization"): credential = Self.token(value)
         case 14 where name.equals("content-length"): contentLength = Int(value)
         case 14 where name.equals("anthropic-beta"): pass("anthropic-beta", value)
         case 14 where name.equals("x-goog-api-key"): credential = credential ?? value[...]
+        case 14 where name.equals("x-parley-model"): chosenModel = value
         case 15 where name.equals("x-parley-strict"): isStrict = value.lowercased() == "true" || value == "1"
         case 17 where name.equals("anthropic-version"): isAnthropic = true
+        case 17 where name.equals("x-parley-provider"): chosenProvider = value
         case 16 where name.equals("content-encoding") && value.lowercased() != "identity":
             failure = ParleyError(
                 .invalid, "Request bodies with content-encoding are not read; send the body as it is.",

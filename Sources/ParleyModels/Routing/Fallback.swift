@@ -31,7 +31,7 @@ public struct Fallback: Model {
                 return try await member.answer(call)
             } catch {
                 try stopIfCancelled()
-                guard Self.isWorthMovingOn(after: error) else { throw error }
+                guard call.isRepeatable, Self.isWorthMovingOn(after: error) else { throw error }
                 failures.append(member.name, error)
             }
         }

@@ -8,7 +8,7 @@ import ParleyWire
 import Synchronization
 
 /// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL.
-final class CompatibleProvider: ListsModels, Embeds {
+final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     /// Where one kind of request goes, and its heads, one per key: everything that is the same in every request.
     private struct Place {
         let target: Target
@@ -36,6 +36,7 @@ final class CompatibleProvider: ListsModels, Embeds {
     private let listTarget: Target?
     private let listHeads: [ByteBuffer]
     private let overrides: [FieldOverride]
+    private let passes: [PassedRequest.Kind: String?]
     /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
     private let full: any RelayingDialect
     private let plain: any RelayingDialect
@@ -61,6 +62,7 @@ final class CompatibleProvider: ListsModels, Embeds {
             let own = key.map { [HeaderField.bearer($0)] } ?? []
             if let listTarget { listHeads.append(access.head(listTarget, own, contentType: nil)) }
         }
+        passes = Catalogue.passed[vendor.id] ?? [:]
         self.listTarget = listTarget
         self.listHeads = listHeads
         overrides = vendor.overrides + setup.overrides
@@ -102,9 +104,16 @@ final class CompatibleProvider: ListsModels, Embeds {
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
+        if target.passed != nil { return access.head(target, credential.secret.map { [.bearer($0)] } ?? []) }
         let heads = place(target.path).heads
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
+    }
+
+    func passes(_ request: PassedRequest) -> Bool { passes[request.kind] != nil }
+
+    func target(for request: PassedRequest, model: String?) -> Target {
+        access.target(passing: request, to: passes[request.kind] ?? nil)
     }
 
     private func place(_ path: String) -> Place {

@@ -55,6 +55,7 @@ public final class DemoModel: Model {
 
     private func reply(to call: Call) async throws(ParleyError) -> Reply {
         if case .countTokens = call.operation { return try CountAttempt.estimate(call) }
+        if case .pass(let request) = call.operation { throw PassedAttempt.notOffered(request) }
         let dialect = try Dialects.dialect(call.dialect)
         var request: ChatRequest
         if let given = call.request { request = given } else { request = try dialect.decodeRequest(call.body) }

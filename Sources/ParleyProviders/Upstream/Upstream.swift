@@ -28,7 +28,9 @@ public struct Upstream: Model {
         switch call.operation {
         case .countTokens: try await CountAttempt(provider: provider, model: model).reply(to: call)
         case .embed: try await EmbeddingAttempt(call, provider: provider, model: model).reply()
-        case .chat, .pass: try await UpstreamAttempt(call, provider: provider, model: model).reply()
+        case .pass(let request):
+            try await PassedAttempt(provider: provider, model: model, request: request).reply(to: call)
+        case .chat: try await UpstreamAttempt(call, provider: provider, model: model).reply()
         }
     }
 
