@@ -138,6 +138,7 @@ final class Exchange {
 
     /// The one relay loop: everything the upstream has ready goes out in one write, then the client must have room.
     private func relayStream(_ body: any AnswerBody, by deadline: NIODeadline) async throws(ParleyError) {
+        body.forward(to: client)
         var isOpen = true
         while isOpen {
             var piece = client.makePiece()
