@@ -128,7 +128,7 @@ final class Exchange {
     /// 7. Relay: passes on what was found.
     private func relay() async throws(ParleyError) {
         guard let answer else { return }
-        defer { observe(answer.body.observed) }
+        defer { observe() }
         if answer.isStream {
             try await relayStream(answer.body, by: answer.deadline)
         } else {
@@ -252,7 +252,10 @@ final class Exchange {
         record.outcome = error.kind == .cancelled ? .cancelled : .failed
     }
 
-    private func observe(_ seen: Observation) {
+    /// A function of its own: an observation is large, and the frame of a function that waits is held for long.
+    @inline(never)
+    private func observe() {
+        guard let seen = answer?.body.observed else { return }
         record.finish = seen.finish
         record.inputTokens = seen.usage.input
         record.outputTokens = seen.usage.output
