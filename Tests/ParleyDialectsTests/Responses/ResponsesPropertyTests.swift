@@ -44,7 +44,7 @@ struct ResponsesPropertyTests {
                 calls += 1
             case 4:
                 events.append(.text(choice: 0, text()))
-                events.append(.logprobs(choice: 0, ["content": [["token": .string(text()), "logprob": -1]]]))
+                events.append(.logprobs(choice: 0, ["content": [["token": .string(text()), "logprob": .number("-1")]]]))
             case 5:
                 let annotation: JSONValue = [
                     "type": "url_citation", "url": .string(text()), "title": "t", "start_index": 0, "end_index": 1,
@@ -52,7 +52,7 @@ struct ResponsesPropertyTests {
                 events.append(.text(choice: 0, text()))
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["annotations": [annotation]])))
             case 6:
-                let item: JSONValue = ["id": "ws_\(events.count)", "type": "web_search_call", "status": "completed"]
+                let item: JSONValue = ["id": .string("ws_\(events.count)"), "type": "web_search_call", "status": "completed"]
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["output_items": [item]])))
             default: events.append(.text(choice: 0, text()))
             }
