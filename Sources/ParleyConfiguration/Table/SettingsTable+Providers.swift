@@ -60,8 +60,8 @@ extension SettingsTable {
     private static let keyedOptions: [Setting] = [
         option("endpoint", .url(["http", "https"]), ["azure"], doc: "The resource's URL."),
         option("api_version", .string, ["azure"], "2024-10-21", doc: "The API version to ask for."),
-        option("version", .string, ["anthropic"], "2023-06-01", doc: "The value of `anthropic-version`."),
-        option("beta", .oneOrMany(.string), ["anthropic"], doc: "Beta features to ask for."),
+        option("version", .string, ["anthropic"], "2023-06-01", built: true, doc: "The value of `anthropic-version`."),
+        option("beta", .oneOrMany(.string), ["anthropic"], built: true, doc: "Beta features to ask for."),
         option("project", .string, ["vertex"], doc: "The Google Cloud project."),
         option("location", .string, ["vertex"], "us-central1", doc: "The Google Cloud location."),
         option("credentials", .secret, ["vertex"], doc: "The service account's JSON; use `${file:…}`."),
@@ -108,9 +108,10 @@ extension SettingsTable {
 
     /// A setting of some kinds only, none of them built.
     private static func option(
-        _ name: String, _ type: SettingType, _ kinds: [String], _ fallback: String? = nil, doc: String
+        _ name: String, _ type: SettingType, _ kinds: [String], _ fallback: String? = nil, built: Bool = false,
+        doc: String
     ) -> Setting {
-        var setting = Setting("providers.*." + name, type, built: false, kinds: kinds, doc)
+        var setting = Setting("providers.*." + name, type, built: built, kinds: kinds, doc)
         setting.fallback = fallback
         return setting
     }
