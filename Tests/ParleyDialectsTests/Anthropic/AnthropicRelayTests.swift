@@ -155,8 +155,9 @@ struct AnthropicSideTests {
         #expect(AnthropicModelList.encode([])["first_id"] == .null)
     }
 
-    @Test("A time is read back as it was written", arguments: Array(stride(from: 0, to: 253_402_300_800, by: 7_777_777_777)))
-    func times(seconds: Int) {
+    @Test("A time is read back as it was written", arguments: 0..<33)
+    func times(step: Int) {
+        let seconds = step * 7_777_777_777
         #expect(AnthropicModelList.seconds(AnthropicModelList.time(seconds)) == seconds)
     }
 
