@@ -52,13 +52,23 @@ extension Exchange {
     ///
     /// - Throws: `forbidden` where the key may not use it, `notFound` with the closest names.
     func resolve(_ name: String, _ key: KeyRecord) async throws(ParleyError) -> any Model {
+        if let model = try known(name, key) { return model }
+        await snapshot.lists.refresh(through: shard)
+        return try listed(name, key)
+    }
+
+    @inline(never)
+    private func known(_ name: String, _ key: KeyRecord) throws(ParleyError) -> (any Model)? {
         if key.forcedModel == nil, !Directory.allowed(name, patterns: key.models) {
             throw ParleyError(
                 .forbidden, "The key \"\(key.name)\" may not use the model \"\(name.prefix(200))\".",
                 code: "model_not_allowed", parameter: "model")
         }
-        if case .model(let model) = snapshot.lists.directory.resolve(name) { return model }
-        await snapshot.lists.refresh(through: shard)
+        return snapshot.lists.model(named: name)
+    }
+
+    @inline(never)
+    private func listed(_ name: String, _ key: KeyRecord) throws(ParleyError) -> any Model {
         switch snapshot.lists.directory.resolve(name, patterns: key.models) {
         case .model(let model): return model
         case .unknown(let suggestions):
@@ -69,6 +79,14 @@ extension Exchange {
         }
     }
 
+    /// Writes answers and errors in this dialect from now on.
+    func speak(_ id: DialectID) {
+        guard id != .openAIChat || request.head.isAnthropic else { return }
+        // The model list has one path for both; the version header tells who asks.
+        let wanted = id == .openAIChat && request.head.isAnthropic && request.head.method != .POST ? .anthropic : id
+        if let known = try? Dialects.dialect(wanted) { dialect = known }
+    }
+
     /// The call as models see it.
     func call(_ intake: Intake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
         var call = Call(
@@ -77,19 +95,19 @@ extension Exchange {
         call.reading = intake.reading
         call.overrides = key.overrides
         call.headers = request.head.passed
+        call.isStrict = request.head.isStrict ?? snapshot.isStrict
         return call
     }
 
     /// The reply as bytes for this client.
-    func body(of reply: Reply, _ intake: Intake, _ name: String) -> any AnswerBody {
-        let context = AnswerContext(
-            id: id, model: name, created: WallClock.seconds(), includeUsage: intake.includeUsage)
+    func body(of reply: Reply, _ call: Call) -> any AnswerBody {
         switch reply.content {
         case .client(let body): return body
-        case .events(let source) where intake.stream:
-            return EncodedEvents(source: source, encoder: dialect.makeStreamEncoder(context))
-        case .events(let source): return HeldAnswer(collecting: source, dialect: dialect, context: context)
-        case .whole(let response): return HeldAnswer(response, dialect: dialect, context: context)
+        case .events(let source) where call.stream:
+            return EncodedEvents(source: source, encoder: dialect.makeStreamEncoder(AnswerContext(call)))
+        case .events(let source):
+            return HeldAnswer(collecting: source, dialect: dialect, context: AnswerContext(call))
+        case .whole(let response): return HeldAnswer(response, dialect: dialect, context: AnswerContext(call))
         }
     }
 

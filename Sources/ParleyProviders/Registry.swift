@@ -32,6 +32,18 @@ public enum Registry {
         Kind(
             name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
         ) { setup throws(ProviderError) in try DemoSource(setup) },
+        Kind(name: "gemini", summary: "Google Gemini, native API", isBuilt: true, options: []) {
+            setup throws(ProviderError) in ProviderSource(try GeminiProvider(setup), setup: setup)
+        },
+        Kind(name: "vertex", summary: "Google Vertex AI", isBuilt: true, options: VertexProvider.options) {
+            setup throws(ProviderError) in ProviderSource(try VertexProvider(setup), setup: setup)
+        },
+        Kind(
+            name: "azure", summary: "Azure OpenAI and Azure AI Foundry", isBuilt: true, options: AzureProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try AzureProvider(setup), setup: setup) },
+        Kind(
+            name: "bedrock", summary: "Amazon Bedrock", isBuilt: true, options: BedrockProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -49,12 +61,17 @@ public enum Registry {
         return try kind.make(setup)
     }
 
-    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"])
+    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
+        $0.quirks.completions = true
+        $0.quirks.responses = true
+        $0.hasResponsesOnlyModels = true
+    }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
+        $0.quirks.completions = true
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {
@@ -67,10 +84,6 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
-        later("gemini", "Google Gemini, native API", []),
-        later("vertex", "Google Vertex AI", ["project", "location", "credentials"]),
-        later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
         later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),

@@ -29,6 +29,9 @@ public struct OpenAIChat: Dialect {
     /// `openai-chat`.
     public var id: DialectID { .openAIChat }
 
+    /// Fields of Responses that Chat Completions does not have.
+    public var losses: [Loss] { ResponsesExtras.lossesInChat }
+
     /// Scans and checks a body, without building a tree.
     ///
     /// - Throws: `invalid`, naming the field or the byte at fault.

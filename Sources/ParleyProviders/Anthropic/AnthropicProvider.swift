@@ -134,7 +134,7 @@ final class AnthropicProvider: ListsModels {
         var next: String?
         for _ in 0..<Self.pageLimit {
             let target = listTarget(after: next)
-            let value = try await ModelList.page(
+            let value = try await ModelList.value(
                 target, head: access.head(target, own, contentType: nil), provider: id, dialect: dialect,
                 connector: connector)
             guard let page = AnthropicModelList.page(value) else {

@@ -3,6 +3,7 @@
 
 import NIOCore
 import ParleyCore
+import ParleyDialects
 
 /// The time limits of one attempt, as points in time where they are.
 struct AttemptLimits {
@@ -61,9 +62,25 @@ final class AnswerReader {
         if let bytes = take() { return bytes }
         let start = waitingSince ?? .now()
         waitingSince = start
-        let bytes = try await answer.next(by: min(deadline, limits.total, start + limits.idle))
+        let bytes = try await answer.next(by: end(ofWaitSince: start, by: deadline))
         waitingSince = nil
         return bytes
+    }
+
+    /// Offers what arrives while a task waits in `next` to `receiver` first.
+    func forward(to receiver: any ArrivalReceiver) { answer.forward(to: receiver) }
+
+    /// Something came and was taken without the task that waits in `next`.
+    ///
+    /// - Returns: until when it waits now.
+    func waitAnew(by deadline: NIODeadline) -> NIODeadline {
+        let now = NIODeadline.now()
+        waitingSince = now
+        return end(ofWaitSince: now, by: deadline)
+    }
+
+    private func end(ofWaitSince start: NIODeadline, by deadline: NIODeadline) -> NIODeadline {
+        min(deadline, limits.total, start + limits.idle)
     }
 
     /// Everything up to the end, or up to more than `limit` bytes.
@@ -92,6 +109,28 @@ final class AnswerReader {
 
     private func take() -> ByteBuffer? {
         returned.take()
+    }
+}
+
+extension AnswerReader {
+    /// The most of an error's body that is read.
+    private static let errorLimit = 256 << 10
+
+    /// What a status other than 2xx means, as the service's dialect says it. The body may be cut or late: then the
+    /// status says it alone.
+    func refusal(in dialect: any Dialect) async -> (failure: ParleyError, body: ByteBuffer) {
+        defer { cancel() }
+        var body = ByteBuffer()
+        do throws(ParleyError) {
+            body = try await collect(limit: Self.errorLimit).body
+        } catch {
+            if error.kind == .cancelled { return (error, body) }
+        }
+        if (300..<400).contains(status) {
+            let message = "the service answered with a redirect (\(status)); check base_url"
+            return (ParleyError(.upstreamUnavailable, message), body)
+        }
+        return (dialect.decodeFailure(status: status, headers: headers, body: body), body)
     }
 }
 

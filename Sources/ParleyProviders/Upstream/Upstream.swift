@@ -22,16 +22,40 @@ public struct Upstream: Model {
         self.name = name
     }
 
+    /// What is asked for beside an answer.
+    @inline(never)
+    private func other(_ call: Call) async throws(ParleyError) -> Reply {
+        switch call.operation {
+        case .countTokens: try await CountAttempt(provider: provider, model: model).reply(to: call)
+        case .embed: try await EmbeddingAttempt(call, provider: provider, model: model).reply()
+        case .pass(let request):
+            try await PassedAttempt(provider: provider, model: model, request: request).reply(to: call)
+        case .chat: try await UpstreamAttempt(call, provider: provider, model: model).reply()
+        }
+    }
+
     /// Makes one attempt at the service.
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         call.trace.begin(name)
         do throws(ParleyError) {
-            return try await UpstreamAttempt(call, provider: provider, model: model).reply()
+            if case .chat = call.operation {} else { return try await other(call) }
+            return try await attempt(call).reply()
         } catch {
-            let named = error.named(provider.id)
-            call.trace.fail(name, named.kind)
-            throw named
+            throw failed(error, call)
         }
+    }
+
+    // Apart from `answer`: a call is large, and the frame of a function that waits is held for long.
+    @inline(never)
+    private func attempt(_ call: Call) throws(ParleyError) -> UpstreamAttempt {
+        try UpstreamAttempt(call, provider: provider, model: model)
+    }
+
+    @inline(never)
+    private func failed(_ error: ParleyError, _ call: Call) -> ParleyError {
+        let named = error.named(provider.id)
+        call.trace.fail(name, named.kind)
+        return named
     }
 }
 

@@ -60,6 +60,14 @@ struct AnthropicRelayTests {
         #expect(Messages.events(String(buffer: out)).first?["error"]?["type"] == "rate_limit_error")
     }
 
+    @Test("A last event that the upstream left out is added")
+    func terminator() {
+        let text = Messages.stream(Messages.start, Messages.end("end_turn"))
+        let relayed = Messages.relay([ArraySlice(text.utf8)])
+        #expect(relayed.error == nil && relayed.observed.isComplete)
+        #expect(String(decoding: relayed.output, as: UTF8.self) == text + Messages.stream(Messages.stop))
+    }
+
     @Test("What cannot be taken back is known by the first delta, not by a start")
     func meaning() {
         let start = #"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#

@@ -178,7 +178,7 @@ struct AnthropicRequestDecoderTests {
 
     @Test("Garbage is refused by its byte")
     func garbage() {
-        #expect(Messages.fault("{\"model\": nope}")?.message.contains("at byte 10") == true)
+        #expect(Messages.fault("{\"model\": nope}")?.message.contains("at byte 1") == true)
         #expect(Messages.fault("[]")?.kind == .invalid)
     }
 }

@@ -96,7 +96,8 @@ struct AnthropicStreamEncoderTests {
         #expect(
             text == """
                 event: message_start
-                data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m",                "content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":0}}}
+                data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m",\
+                "content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":0}}}
 
                 event: content_block_start
                 data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
@@ -105,13 +106,14 @@ struct AnthropicStreamEncoderTests {
                 data: {"type": "ping"}
 
                 event: content_block_delta
-                data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi\n"}}
+                data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi\\n"}}
 
                 event: content_block_stop
                 data: {"type":"content_block_stop","index":0}
 
                 event: message_delta
-                data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},                "usage":{"input_tokens":5,"output_tokens":2}}
+                data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},\
+                "usage":{"input_tokens":5,"output_tokens":2}}
 
                 event: message_stop
                 data: {"type":"message_stop"}
