@@ -73,7 +73,8 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "gemini", "vertex", "azure", "bedrock"] + Catalogue.vendors.map(\.id)
+        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock"]
+        + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
     func replay(kind: String) async throws {

@@ -45,20 +45,38 @@ enum ReasoningFields {
     static func detail(_ value: JSONValue) -> Reasoning {
         let text = value["text"]?.string ?? value["summary"]?.string ?? ""
         let signature = value["signature"]?.string
-        if let signature, value == signed(text, signature) { return Reasoning(text, signature: signature) }
-        return Reasoning(text, signature: signature, opaque: value)
+        let origin = origin(of: value)
+        if let signature, value == signed(text, signature, origin) {
+            return Reasoning(text, signature: signature, origin: origin)
+        }
+        return Reasoning(text, signature: signature, opaque: value, origin: origin)
+    }
+
+    /// Whose an element is, in the words that OpenRouter made for it.
+    private static let formats: [(origin: DialectID, word: String)] = [
+        (.anthropic, "anthropic-claude-v1"), (.gemini, "google-gemini-v1"), (.openAIResponses, "openai-responses-v1"),
+    ]
+
+    private static func origin(of value: JSONValue) -> DialectID? {
+        if let word = value["format"]?.string { return formats.first { $0.word == word }?.origin }
+        // Claude's own block, as it is handed to clients.
+        return value["type"] == "redacted_thinking" ? .anthropic : nil
     }
 
     /// The element that carries a signature of another dialect's reasoning through a client and back.
-    static func signed(_ text: String, _ signature: String) -> JSONValue {
-        ["type": "reasoning.text", "text": .string(text), "signature": .string(signature)]
+    static func signed(_ text: String, _ signature: String?, _ origin: DialectID?, index: Int? = nil) -> JSONValue {
+        var object: JSONObject = ["type": "reasoning.text", "text": .string(text)]
+        if let signature { object["signature"] = .string(signature) }
+        if let word = formats.first(where: { $0.origin == origin })?.word { object["format"] = .string(word) }
+        if let index { object["index"] = .int(index) }
+        return .object(object)
     }
 
     /// The element for a piece of reasoning that needs one.
     static func detail(of reasoning: Reasoning) -> JSONValue? {
         if let opaque = reasoning.opaque { return opaque }
         guard let signature = reasoning.signature else { return nil }
-        return signed(reasoning.text, signature)
+        return signed(reasoning.text, signature, reasoning.origin)
     }
 
     /// Writes reasoning into a message: the readable text under `name`, and the elements that bind it to its origin.

@@ -16,6 +16,8 @@ struct ChatStreamEncoder: StreamEncoder {
     private struct Choice {
         var number: Int
         var forms: [Form] = []
+        /// How many pieces of Claude's reasoning were signed.
+        var thoughts = 0
         var isFinished = false
     }
 
@@ -102,7 +104,7 @@ struct ChatStreamEncoder: StreamEncoder {
     }
 
     private mutating func write(_ reasoning: Reasoning, _ choice: Int, into out: inout ByteBuffer) {
-        let detail = ReasoningFields.detail(of: reasoning)
+        let detail = detail(of: reasoning, choice, into: &out)
         guard !reasoning.text.isEmpty || detail != nil else { return }
         openDelta(choice, into: &out)
         if !reasoning.text.isEmpty {
@@ -115,6 +117,19 @@ struct ChatStreamEncoder: StreamEncoder {
             out.writeStaticString("]")
         }
         closeDelta(into: &out)
+    }
+
+    /// The element beside a piece of reasoning. Claude's text and its signature come apart, and have to go back together:
+    /// so each piece says to which thought it belongs.
+    private mutating func detail(of reasoning: Reasoning, _ choice: Int, into out: inout ByteBuffer) -> JSONValue? {
+        guard reasoning.origin == .anthropic, reasoning.opaque == nil else {
+            return ReasoningFields.detail(of: reasoning)
+        }
+        guard !reasoning.text.isEmpty || reasoning.signature != nil else { return nil }
+        let slot = enter(choice, into: &out)
+        let index = choices[slot].thoughts
+        if reasoning.signature != nil { choices[slot].thoughts += 1 }
+        return ReasoningFields.signed(reasoning.text, reasoning.signature, .anthropic, index: index)
     }
 
     private mutating func write(_ call: ToolCall, _ index: Int, _ choice: Int, into out: inout ByteBuffer) {
