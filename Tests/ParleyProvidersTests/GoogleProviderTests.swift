@@ -206,15 +206,14 @@ struct VertexProviderTests {
         let setup = ProviderSetup(name: "v", kind: "vertex")
         let token = try GoogleToken(ServiceAccount(setting: Google.account), setup: setup)
         let gate = GatedConnector(FakeConnector(Google.token("t1"), Google.token("t2")))
-        let asked = Atomic<Int>(0)
         let tokens = await withTaskGroup(of: String?.self) { group in
             for _ in 0..<8 {
                 group.addTask {
-                    asked.add(1, ordering: .relaxed)
+                    gate.asked.add(1, ordering: .relaxed)
                     return try? await token.value(through: gate)
                 }
             }
-            while asked.load(ordering: .relaxed) < 8 || gate.waiting == 0 { await Task.yield() }
+            while gate.asked.load(ordering: .relaxed) < 8 || gate.waiting == 0 { await Task.yield() }
             for _ in 0..<100 { await Task.yield() }
             gate.open()
             var tokens: [String?] = []
@@ -337,6 +336,8 @@ private final class GatedConnector: Connector {
     }
 
     let inner: FakeConnector
+    /// How many are about to ask.
+    let asked = Atomic<Int>(0)
     private let state = Mutex(State())
 
     init(_ inner: FakeConnector) { self.inner = inner }
@@ -354,7 +355,7 @@ private final class GatedConnector: Connector {
     }
 
     func open(_ request: UpstreamRequest) async throws(ParleyError) -> any UpstreamAnswer {
-        await withCheckedContinuation { continuation in
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let isOpen = state.withLock { state in
                 if !state.isOpen { state.waiting.append(continuation) }
                 return state.isOpen
