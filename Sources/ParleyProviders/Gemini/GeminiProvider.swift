@@ -118,12 +118,3 @@ enum GeminiTarget {
         }
     }
 }
-
-extension PercentEncoding {
-    /// The text as one segment of a path, or one value of a query: names come from clients.
-    static func segment(_ text: String) -> String {
-        let encoded = encode(text, keeping: "@")
-        // Dots alone are a step, not a name.
-        return encoded.allSatisfy { $0 == "." } ? encoded.replacing(".", with: "%2E") : encoded
-    }
-}
