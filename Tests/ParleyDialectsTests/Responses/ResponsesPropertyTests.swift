@@ -53,14 +53,10 @@ struct ResponsesPropertyTests {
                 events.append(.text(choice: 0, text()))
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["annotations": [annotation]])))
             case 6:
-<<<<<<< HEAD
-                let item: JSONValue = ["id": .string("ws_\(events.count)"), "type": "web_search_call", "status": "completed"]
-=======
                 let item: JSONValue = [
                     "id": .string("ws_\(events.count)"), "type": "web_search_call", "status": "completed",
                     "action": ["type": "search", "query": "q"],
                 ]
->>>>>>> f16b04036f8903710d2c3e06c04cfce612929941
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["output_items": [item]])))
             default: events.append(.text(choice: 0, text()))
             }
