@@ -11,7 +11,9 @@ public enum Dialects {
 
     /// Every dialect, in the order of the documentation.
     public static let all: [any Dialect] = [
-        openAIChat
+        openAIChat,
+        Ollama(),
+        Cohere(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }

@@ -29,6 +29,8 @@ public enum Registry {
         Kind(
             name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
         ) { setup throws(ProviderError) in try DemoSource(setup) },
+        own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
+        own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -62,6 +64,16 @@ public enum Registry {
         }
     }
 
+    /// A kind with an API of its own.
+    private static func own(
+        _ name: String, _ summary: String, options: [String] = [],
+        _ make: @escaping @Sendable (ProviderSetup) throws(ProviderError) -> any Provider
+    ) -> Kind {
+        Kind(name: name, summary: summary, isBuilt: true, options: options) { setup throws(ProviderError) in
+            ProviderSource(try make(setup), setup: setup)
+        }
+    }
+
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
         later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
@@ -69,7 +81,6 @@ public enum Registry {
         later("gemini", "Google Gemini, native API", []),
         later("vertex", "Google Vertex AI", ["project", "location", "credentials"]),
         later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
-        later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
@@ -81,7 +92,6 @@ public enum Registry {
         later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
         later("fitten", "Fitten Code", ["username", "password"]),
         later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),
-        later("cohere", "Cohere, native API", []),
         later("replicate", "Replicate", []),
     ]
 

@@ -69,7 +69,7 @@ struct TranscriptTests {
         return nil
     }
 
-    static let kinds = ["openai", "openai-compatible"] + Catalogue.vendors.map(\.id)
+    static let kinds = ["openai", "openai-compatible", "ollama", "cohere"] + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
     func replay(kind: String) async throws {
