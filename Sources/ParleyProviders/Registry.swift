@@ -54,6 +54,8 @@ public enum Registry {
         $0.needsKey = false
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
+        // Servers of one's own sample by it, nearly all of them.
+        $0.quirks.knownFields = ["top_k"]
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {

@@ -143,6 +143,7 @@ private struct ChoiceDecoder {
     private let quirks: Quirks
     private var thinking: ThinkSplitter?
     private var hasContent = false
+    private var thought = UnsignedThought()
     /// The answer so far, kept only where the vendor may repeat it.
     private var answer = ""
 
@@ -184,7 +185,7 @@ private struct ChoiceDecoder {
         delta["role"] = nil
         for piece in ReasoningFields.take(from: &delta) where piece != Reasoning("") {
             hasContent = true
-            events.append(.reasoning(choice: number, piece))
+            events.append(.reasoning(choice: number, thought.addition(piece)))
         }
         if let content = delta.remove("content"), !repeatsAnswer(content, isLast: isLast) {
             readContent(content, into: &events)

@@ -16,6 +16,9 @@ struct ChatStreamEncoder: StreamEncoder {
     private struct Choice {
         var number: Int
         var forms: [Form] = []
+        var thought = UnsignedThought()
+        /// How many elements of `reasoning_details` were written.
+        var details = 0
         var isFinished = false
     }
 
@@ -102,8 +105,12 @@ struct ChatStreamEncoder: StreamEncoder {
     }
 
     private mutating func write(_ reasoning: Reasoning, _ choice: Int, into out: inout ByteBuffer) {
-        let detail = ReasoningFields.detail(of: reasoning)
+        guard reasoning != Reasoning("") else { return }
+        let slot = enter(choice, into: &out)
+        let detail = ReasoningDetails.element(
+            choices[slot].thought.complete(reasoning), index: choices[slot].details)
         guard !reasoning.text.isEmpty || detail != nil else { return }
+        if detail != nil { choices[slot].details += 1 }
         openDelta(choice, into: &out)
         if !reasoning.text.isEmpty {
             out.writeStaticString("\"reasoning_content\":")
@@ -135,7 +142,7 @@ struct ChatStreamEncoder: StreamEncoder {
                     ? ",\"type\":\"custom\",\"custom\":{\"name\":" : ",\"type\":\"function\",\"function\":{\"name\":")
             out.writeJSONString(call.name)
             out.writeStaticString(form == .custom ? ",\"input\":\"\"}" : ",\"arguments\":\"\"}")
-            writeMembers(call.extras.of(.openAIChat), isFirst: false, into: &out)
+            writeMembers(ThoughtSignature.fields(of: call), isFirst: false, into: &out)
             out.writeStaticString("}]")
         }
         closeDelta(into: &out)

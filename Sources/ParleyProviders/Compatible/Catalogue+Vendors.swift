@@ -23,6 +23,9 @@ extension Catalogue {
             $0.note = "Reasoning must come back within a tool loop: clients send `reasoning_content` as they got it."
         },
         Vendor("mistral", "Mistral", "https://api.mistral.ai/v1", ["MISTRAL_API_KEY"]) {
+            $0.quirks.documentURLs = true
+            // An unknown field of a message is refused like one of the request.
+            $0.quirks.acceptsReasoningBack = false
             $0.evidence = .recorded
             $0.quirks.streamOptions = false
             $0.quirks.lengthField = .maxTokens
@@ -46,6 +49,7 @@ extension Catalogue {
             $0.note = "A wrong key is answered with status 400. Reasoning models refuse penalties and `stop`."
         },
         Vendor("together", "Together", "https://api.together.xyz/v1", ["TOGETHER_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.evidence = .recorded
             // Its finish reason `eos` is none of OpenAI's.
             $0.quirks.rewritesAnswers = true
@@ -53,11 +57,14 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", ["FIREWORKS_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Models are called accounts/fireworks/models/…; long answers must be streamed."
         },
         Vendor("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", ["OPENROUTER_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
+            $0.quirks.cacheControl = true
             $0.evidence = .recorded
             $0.quirks.reasoningField = "reasoning"
             $0.note = "`reasoning_details` must come back unchanged; headers HTTP-Referer and X-Title name your app."
@@ -70,6 +77,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.moonshot.cn/v1."
         },
         Vendor("siliconflow", "SiliconFlow", "https://api.siliconflow.cn/v1", ["SILICONFLOW_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Outside China set base_url to https://api.siliconflow.com/v1."
@@ -110,10 +118,12 @@ extension Catalogue {
             $0.note = "A model may end in :fastest or in :provider."
         },
         Vendor("novita", "Novita", "https://api.novita.ai/v3/openai", ["NOVITA_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", ["DEEPINFRA_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
@@ -198,6 +208,7 @@ extension Catalogue {
             "gemini-openai", "Gemini (OpenAI-compatible)", "https://generativelanguage.googleapis.com/v1beta/openai",
             ["GOOGLE_API_KEY", "GEMINI_API_KEY"]
         ) {
+            $0.quirks.thoughtSignatures = true
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             // Parallel tool calls all have the index 0, which a client would join into one.
@@ -219,6 +230,7 @@ extension Catalogue {
             "dashscope-compatible", "DashScope (Qwen, compatible mode)",
             "https://dashscope.aliyuncs.com/compatible-mode/v1", ["DASHSCOPE_API_KEY"]
         ) {
+            $0.quirks.cacheControl = true
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -269,15 +281,18 @@ extension Catalogue {
             $0.quirks.rewritesAnswers = true
         },
         Vendor("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1") {
+            $0.quirks.knownFields = ["top_k"]
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("vllm", "vLLM", "http://127.0.0.1:8000/v1", ["VLLM_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.needsKey = false
             $0.baseVariables = ["VLLM_BASE_URL"]
         },
         Vendor("llamacpp", "llama.cpp server", "http://127.0.0.1:8080/v1") {
+            $0.quirks.knownFields = ["top_k"]
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
