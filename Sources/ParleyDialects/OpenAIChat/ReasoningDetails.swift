@@ -123,7 +123,10 @@ struct UnsignedThought {
 
     /// What to write for a piece in a stream: a signed one is given the text that came before it.
     mutating func complete(_ piece: Reasoning) -> Reasoning {
-        guard piece.opaque == nil else { return piece }
+        guard piece.opaque == nil else {
+            text = ""
+            return piece
+        }
         guard piece.signature != nil else {
             text += piece.text
             return piece
@@ -136,7 +139,10 @@ struct UnsignedThought {
 
     /// What a piece in a stream adds: a signed one may say the text before it once more.
     mutating func addition(_ piece: Reasoning) -> Reasoning {
-        guard piece.opaque == nil else { return piece }
+        guard piece.opaque == nil else {
+            text = ""
+            return piece
+        }
         guard piece.signature != nil else {
             text += piece.text
             return piece
