@@ -73,7 +73,7 @@ let package = Package(
         .executableTarget(
             name: "scripted-upstream", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
         .testTarget(
-            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", "CParleyBytes", nio],
+            name: "ParleyWireTests", dependencies: ["ParleyWire", "ParleyCore", "CParleyBytes", "ParleyTestKit", nio],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyDialectsTests",
@@ -81,7 +81,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ParleyProvidersTests",
-            dependencies: ["ParleyProviders", "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio],
+            dependencies: [
+                "ParleyProviders", "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, crypto,
+                cryptoExtras,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyModelsTests", dependencies: ["ParleyModels", "ParleyCore", nio], swiftSettings: settings),
@@ -102,3 +105,16 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Only for `script/fuzz`, which sets this: everything is then built with libFuzzer's coverage.
+if Context.environment["PARLEY_FUZZ"] != nil {
+    package.targets += [
+        .target(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "parley-fuzz",
+            dependencies: [
+                "CFuzzer", "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyGateway", nio, http1,
+            ],
+            path: "Fuzz/parley-fuzz", swiftSettings: settings),
+    ]
+}

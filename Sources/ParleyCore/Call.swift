@@ -45,12 +45,20 @@ public struct Call: Sendable {
     public var asArray = false
     /// The request as the client sent it, in the client's dialect.
     public var body: ByteBuffer
+    /// The request's body where it is sent on while it arrives, in place of `body`.
+    public var upload: (any RequestUpload)?
     /// What was found in `body` already, for those who need it again.
     public var reading: (any RequestReading)?
     /// The request in the neutral form, where a composition changed it; then `body` is not used.
     public var request: ChatRequest? {
         get { changed?.request }
         set { changed = newValue.map { Changed($0) } }
+    }
+    /// The request as the client sent it, where `body` was filled up with a conversation that Parley keeps: what an
+    /// answer repeats of its request is repeated from here.
+    public var original: ByteBuffer? {
+        get { originalBox?.body }
+        set { originalBox = newValue.map { OriginalBox($0) } }
     }
     /// The texts to embed, for `embed`.
     public var embedding: EmbeddingRequest? {
@@ -70,6 +78,9 @@ public struct Call: Sendable {
     /// What happened so far, for the log record.
     public var trace: CallTrace
 
+    /// Whether another attempt can send the same request: not once a part of an upload is gone.
+    public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
+
     /// In a box, since it is large and most calls have none.
     private final class Changed: Sendable {
         let request: ChatRequest
@@ -80,6 +91,16 @@ public struct Call: Sendable {
     }
 
     private var changed: Changed?
+
+    private final class OriginalBox: Sendable {
+        let body: ByteBuffer
+
+        init(_ body: ByteBuffer) {
+            self.body = body
+        }
+    }
+
+    private var originalBox: OriginalBox?
 
     private final class EmbeddingBox: Sendable {
         let request: EmbeddingRequest

@@ -54,6 +54,8 @@ public struct UpstreamRequest: Sendable {
     public var head: ByteBuffer
     /// The body; nil for methods without one.
     public var body: ByteBuffer?
+    /// A body that is sent while it arrives, in place of `body`.
+    public var upload: UpstreamUpload?
     /// Whether sending it twice does no harm, so that a stale connection may be replaced at any time.
     public var isIdempotent: Bool
     /// When the connection must stand.

@@ -12,6 +12,9 @@ public protocol Dialect: Sendable {
     /// Which dialect this is.
     var id: DialectID { get }
 
+    /// Whether clients may speak it; else it is only for upstreams, and reading requests and writing answers is refused.
+    var isSpokenByClients: Bool { get }
+
     /// How an upstream's stream is framed.
     var framing: StreamFraming { get }
 
@@ -31,11 +34,22 @@ public protocol Dialect: Sendable {
     /// - Throws: `invalid`, naming the field by its path.
     func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest
 
+    /// Refuses what a request of this dialect asks for that only an upstream of the same dialect can do.
+    ///
+    /// - Throws: `invalid`, naming the field.
+    func checkTranslatable(_ request: ChatRequest) throws(ParleyError)
+
     /// Writes a request for an upstream.
     ///
     /// - Parameter dropped: gains the names of fields that this dialect cannot carry and that do not matter.
     /// - Throws: `invalid` where something that matters cannot be carried.
     func encodeRequest(_ request: ChatRequest, dropped: inout [String]) throws(ParleyError) -> ByteBuffer
+
+    /// Makes a client's request ready to be written in another dialect, with what configuration sets in it: refuses what
+    /// others cannot keep and do not know of, and says what this dialect leaves unsaid.
+    ///
+    /// - Throws: `invalid`, naming the field.
+    func prepareForTranslation(_ request: inout ChatRequest) throws(ParleyError)
 
     /// A decoder for one upstream stream.
     func makeStreamDecoder() -> any StreamDecoder
@@ -63,6 +77,9 @@ public protocol Dialect: Sendable {
 }
 
 extension Dialect {
+    /// Clients speak it.
+    public var isSpokenByClients: Bool { true }
+
     /// Server-sent events.
     public var framing: StreamFraming { .serverSentEvents }
 
@@ -71,6 +88,12 @@ extension Dialect {
 
     /// Nothing is lost.
     public var losses: [Loss] { [] }
+
+    /// Nothing is refused.
+    public func checkTranslatable(_ request: ChatRequest) throws(ParleyError) {}
+
+    /// Everything can be kept.
+    public func prepareForTranslation(_ request: inout ChatRequest) throws(ParleyError) {}
 
     /// `model` and `stream` at the top level of a JSON object.
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {

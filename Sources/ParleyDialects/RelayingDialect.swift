@@ -10,6 +10,9 @@ public protocol RelayingDialect: Dialect {
     /// Whether answers may be passed on as they are.
     var relaysAnswers: Bool { get }
 
+    /// Whether the answer to this call may be passed on as it is; by default what `relaysAnswers` says.
+    func relays(_ call: Call) -> Bool
+
     /// Whether a stream's request asks for usage, so that it must be stripped for clients that did not.
     var asksForUsage: Bool { get }
 
@@ -31,6 +34,11 @@ public protocol RelayingDialect: Dialect {
     ///
     /// - Throws: the upstream's error where the answer is one; `upstreamUnavailable` where it is unreadable.
     func inspectWhole(_ body: ByteBuffer) throws(ParleyError) -> Observation
+}
+
+extension RelayingDialect {
+    /// What `relaysAnswers` says, whatever the call.
+    public func relays(_ call: Call) -> Bool { relaysAnswers }
 }
 
 /// Passes one stream on and watches it.

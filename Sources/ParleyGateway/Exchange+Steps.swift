@@ -69,6 +69,14 @@ extension Exchange {
         }
     }
 
+    /// Writes answers and errors in this dialect from now on.
+    func speak(_ id: DialectID) {
+        guard id != .openAIChat || request.head.isAnthropic else { return }
+        // The model list has one path for both; the version header tells who asks.
+        let wanted = id == .openAIChat && request.head.isAnthropic && request.head.method != .POST ? .anthropic : id
+        if let known = try? Dialects.dialect(wanted) { dialect = known }
+    }
+
     /// The call as models see it.
     func call(_ intake: Intake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
         var call = Call(
@@ -77,19 +85,19 @@ extension Exchange {
         call.reading = intake.reading
         call.overrides = key.overrides
         call.headers = request.head.passed
+        call.isStrict = request.head.isStrict ?? snapshot.isStrict
         return call
     }
 
     /// The reply as bytes for this client.
-    func body(of reply: Reply, _ intake: Intake, _ name: String) -> any AnswerBody {
-        let context = AnswerContext(
-            id: id, model: name, created: WallClock.seconds(), includeUsage: intake.includeUsage)
+    func body(of reply: Reply, _ call: Call) -> any AnswerBody {
         switch reply.content {
         case .client(let body): return body
-        case .events(let source) where intake.stream:
-            return EncodedEvents(source: source, encoder: dialect.makeStreamEncoder(context))
-        case .events(let source): return HeldAnswer(collecting: source, dialect: dialect, context: context)
-        case .whole(let response): return HeldAnswer(response, dialect: dialect, context: context)
+        case .events(let source) where call.stream:
+            return EncodedEvents(source: source, encoder: dialect.makeStreamEncoder(AnswerContext(call)))
+        case .events(let source):
+            return HeldAnswer(collecting: source, dialect: dialect, context: AnswerContext(call))
+        case .whole(let response): return HeldAnswer(response, dialect: dialect, context: AnswerContext(call))
         }
     }
 

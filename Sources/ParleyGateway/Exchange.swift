@@ -7,12 +7,10 @@ import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 import ParleyDialects
+import ParleyProviders
 
 /// One request from its head to its log line. Start reading here: `run` and `chat` are the whole way of a request.
 final class Exchange {
-    /// Made once: a dialect is a value of some size.
-    private static let chatDialect: any Dialect = OpenAIChat()
-
     let shard: Shard
     let client: ClientConnection
     let request: Request
@@ -21,7 +19,7 @@ final class Exchange {
     /// The request's id: the client's own, or one of ours.
     let id: String
     /// The dialect that answers and errors are written in.
-    var dialect: any Dialect = Exchange.chatDialect
+    var dialect: any Dialect = Dialects.openAIChat
     var record: AccessRecord
     let trace = CallTrace()
     private var answer: Answer?
@@ -66,10 +64,12 @@ final class Exchange {
         if let failure = request.failure { throw failure }
         let target = request.head.target
         guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
+            speak(Route.dialect(ofUnknown: target))
             throw ParleyError(
                 .notFound, "Unknown path: \(request.head.method.rawValue) \(Route.path(of: target).prefix(200)).",
                 code: "unknown_url")
         }
+        speak(route.dialect)
         if request.head.method == .OPTIONS { return answerPreflight(route) }
         guard route.methods.contains(request.head.method) else {
             throw ParleyError(
@@ -85,9 +85,12 @@ final class Exchange {
         let key = try identify()
         record.key = key.name
         switch route {
-        case .chatCompletions: try await chat(key)
+        case .generate(let generation): try await generate(generation, key)
+        case .countTokens(let generation): try await countTokens(generation, key)
+        case .embed(let embedding): try await embed(embedding, key)
+        case .pass(let path): try await pass(path, key)
         case .models: try await answerModels(key)
-        case .model(let name): try await answerModel(name, key)
+        case .model(let name, _): try await answerModel(name, key)
         case .billingSubscription: answerSubscription()
         case .billingUsage: answerBillingUsage()
         case .planned(let path):
@@ -96,33 +99,47 @@ final class Exchange {
         }
     }
 
-    /// A chat completion, start to end.
-    private func chat(_ key: KeyRecord) async throws(ParleyError) {
+    /// An answer to a conversation, in whichever dialect, start to end.
+    private func generate(_ asked: Route.Generation, _ key: KeyRecord) async throws(ParleyError) {
         // 3. Head: find out what is asked for, without building a tree.
         try await client.awaitBody(of: request)
-        let intake = try dialect.intake(request.takeBody())
+        var intake = try dialect.intake(request.takeBody())
+        if let model = asked.model { intake.model = model }
+        if let stream = asked.stream { intake.stream = stream }
         record.stream = intake.stream
         // 4. Resolve: the name to a model.
-        let asked = try modelName(intake.model, key)
-        record.model = asked
-        let model = try await resolve(asked, key)
+        let name = try modelName(intake.model, key)
+        record.model = name
+        let model = try await resolve(name, key)
         // 5. Admit: limits and budgets will be asked here.
         let total = snapshot.timeouts.total ?? .minutes(10)
         let deadline = NIODeadline.now() + total
         let head = AnswerHead(requestID: id)
         head.headers = crossOriginHeaders()
         if intake.stream {
-            head.contentType = "text/event-stream; charset=utf-8"
+            head.contentType = asked.asArray ? "application/json" : "text/event-stream; charset=utf-8"
             head.isStream = true
+            client.response.keepAlive = asked.asArray ? "" : dialect.keepAlive
             client.response.streamHead = head
         }
         // 6. Answer: returns at the first meaningful event.
-        let reply = try await model.answer(call(intake, asked, key, deadline))
+        var call = call(intake, name, key, deadline)
+        call.asArray = asked.asArray
+        let reply = try await model.answer(call)
         record.firstEvent = elapsed()
-        describe(reply, asked, in: head)
+        describe(reply, name, in: head)
         if intake.stream { client.response.streamHead = head }
         answer = Answer(
-            body: body(of: reply, intake, asked), head: head, isStream: intake.stream, deadline: deadline)
+            body: body(of: reply, call), head: head, isStream: intake.stream, deadline: deadline)
+    }
+
+    /// An answer that comes as a whole and is not a conversation's: a count, vectors.
+    func relayLater(_ reply: Reply, to call: Call) {
+        record.firstEvent = elapsed()
+        let head = AnswerHead(requestID: id)
+        head.headers = crossOriginHeaders()
+        describe(reply, call.model, in: head)
+        answer = Answer(body: body(of: reply, call), head: head, isStream: false, deadline: call.deadline)
     }
 
     /// 7. Relay: passes on what was found.
@@ -251,7 +268,7 @@ final class Exchange {
         record.outcome = error.kind == .cancelled ? .cancelled : .failed
     }
 
-    private func observe(_ seen: Observation) {
+    func observe(_ seen: Observation) {
         record.finish = seen.finish
         record.inputTokens = seen.usage.input
         record.outputTokens = seen.usage.output
@@ -259,7 +276,7 @@ final class Exchange {
         record.reasoningTokens = seen.usage.reasoning
     }
 
-    private func elapsed() -> Int64 {
+    func elapsed() -> Int64 {
         (NIODeadline.now() - request.arrived).nanoseconds / 1_000
     }
 }

@@ -6,9 +6,16 @@ import ParleyCore
 
 /// What a path is for: every path of the data plane, once.
 enum Route: Sendable, Equatable {
-    case chatCompletions
-    case models
-    case model(String)
+    /// A request for an answer, in one of the dialects.
+    case generate(Generation)
+    /// The length of a request in tokens.
+    case countTokens(Generation)
+    /// Vectors for texts.
+    case embed(Embedding)
+    /// A request that is passed on as it came.
+    case pass(PassedPath)
+    case models(DialectID)
+    case model(String, DialectID)
     case health
     case healthLive
     case healthReady
@@ -17,26 +24,55 @@ enum Route: Sendable, Equatable {
     /// A path of the API that is known and not built yet, with its name.
     case planned(String)
 
+    /// What a path says about a request for an answer; the rest is in the body.
+    struct Generation: Sendable, Equatable {
+        var dialect: DialectID
+        /// The model, where the path names it.
+        var model: String?
+        /// Whether to stream, where the path says it.
+        var stream: Bool?
+        /// Whether a stream is to be one JSON array.
+        var asArray = false
+    }
+
+    /// What a path says about a request for vectors.
+    struct Embedding: Sendable, Equatable {
+        var dialect: DialectID
+        /// The model, where the path names it.
+        var model: String?
+    }
+
     /// The methods the path has.
     var methods: [HTTPMethod] {
         switch self {
-        case .chatCompletions: [.POST]
+        case .generate, .countTokens, .embed: [.POST]
         case .models, .model, .health, .healthLive, .healthReady, .billingSubscription, .billingUsage: [.GET, .HEAD]
+        case .pass(let path): path.methods
         case .planned: [.GET, .POST, .DELETE]
         }
     }
 
-    /// Whether a key is needed.
-    var isProtected: Bool {
+    /// The dialect that answers on this path are written in, errors included.
+    var dialect: DialectID {
         switch self {
-        case .health, .healthLive, .healthReady: false
-        default: true
+        case .generate(let generation), .countTokens(let generation): generation.dialect
+        case .embed(let embedding): embedding.dialect
+        case .models(let dialect), .model(_, let dialect): dialect
+        case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .pass, .planned:
+            .openAIChat
         }
     }
 
+    private static let chat = Route.generate(Generation(dialect: .openAIChat))
+
     private static let fixed: [Substring: Route] = [
-        "/chat/completions": .chatCompletions,
-        "/models": .models,
+        "/chat/completions": chat,
+        "/completions": .generate(Generation(dialect: .openAICompletions)),
+        "/responses": .generate(Generation(dialect: .openAIResponses)),
+        "/messages": .generate(Generation(dialect: .anthropic)),
+        "/messages/count_tokens": .countTokens(Generation(dialect: .anthropic)),
+        "/embeddings": .embed(Embedding(dialect: .openAIChat)),
+        "/models": .models(.openAIChat),
         "/health": .health,
         "/health/live": .healthLive,
         "/health/ready": .healthReady,
@@ -45,15 +81,15 @@ enum Route: Sendable, Equatable {
     ]
 
     private static let planned: Set<Substring> = [
-        "/completions", "/responses", "/messages", "/embeddings", "/moderations", "/rerank", "/files", "/batches",
-        "/images", "/audio", "/realtime", "/conversations",
+        "/responses", "/realtime", "/conversations",
     ]
 
     /// The route of a request target, with or without `/v1` in front; nil for an unknown one.
     static func find(_ target: String, billing: Bool) -> Route? {
         // What nearly every request is for needs no look-up.
-        if target == "/v1/chat/completions" { return .chatCompletions }
+        if target == "/v1/chat/completions" { return chat }
         let path = self.path(of: target)
+        if let route = gemini(path, target: target) { return route }
         let short = path.hasPrefix("/v1/") ? path.dropFirst(3) : path
         if let route = fixed[short] {
             if route == .billingSubscription || route == .billingUsage { return billing ? route : nil }
@@ -61,10 +97,18 @@ enum Route: Sendable, Equatable {
         }
         if short.hasPrefix("/models/") {
             let name = percentDecoded(short.dropFirst("/models/".count))
-            return name.isEmpty ? nil : .model(name)
+            return name.isEmpty ? nil : .model(name, .openAIChat)
         }
+        if let passed = PassedPath.find(path) { return .pass(passed) }
         let first = short.dropFirst().prefix { $0 != "/" }
         return planned.contains("/" + first) && path.hasPrefix("/v1/") ? .planned(String(path)) : nil
+    }
+
+    /// The dialect of errors on a path that is none: clients of Gemini's API are told apart by its version.
+    static func dialect(ofUnknown target: String) -> DialectID {
+        let path = path(of: target)
+        if path.hasPrefix("/v1beta/") { return .gemini }
+        return path.hasPrefix("/v1/messages") ? .anthropic : .openAIChat
     }
 
     /// The path of a request target: without query and, in absolute form, without scheme and host.
@@ -91,7 +135,7 @@ enum Route: Sendable, Equatable {
         return nil
     }
 
-    private static func percentDecoded(_ text: Substring) -> String {
+    static func percentDecoded(_ text: Substring) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]

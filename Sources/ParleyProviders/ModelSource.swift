@@ -19,8 +19,16 @@ public protocol ModelSource: Sendable {
     /// - Returns: nil where only named models may be used and `id` is not one.
     func model(_ id: String) -> (any Model)?
 
+    /// What answers a request that is passed on and names no model; nil where this provider is not known to have it.
+    func passing(_ request: PassedRequest) -> (any Model)?
+
     /// Asks the service which models it has; those that the configuration names come first.
     func discover(_ connector: any Connector) async throws(ParleyError) -> [ListedModel]
+}
+
+extension ModelSource {
+    /// Nothing is passed on.
+    public func passing(_ request: PassedRequest) -> (any Model)? { nil }
 }
 
 /// A model as a service lists it.

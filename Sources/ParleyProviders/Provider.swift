@@ -40,6 +40,11 @@ public protocol Provider: Sendable {
     ///
     /// - Returns: true when the same call, written anew, is worth one more try at once.
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool
+
+    /// The service has refused the credential in this head, which `authorize` made.
+    ///
+    /// - Returns: true where the next `authorize` may do better, so that the call is worth one more try at once.
+    func renews(_ head: ByteBuffer) -> Bool
 }
 
 extension Provider {
@@ -51,12 +56,24 @@ extension Provider {
 
     /// Nothing is learnt.
     public func learn(from failure: ParleyError, body: ByteBuffer) -> Bool { false }
+
+    /// There is no other credential to be had.
+    public func renews(_ head: ByteBuffer) -> Bool { false }
 }
 
 /// A provider that can say which models it has.
 public protocol ListsModels: Provider {
     /// Asks for the list.
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel]
+}
+
+/// A provider to which requests can be passed on as they came: moderations, images, audio, rerank, files, batches.
+public protocol PassesRequests: Provider {
+    /// Whether the service is known to have this. It is asked all the same when a request names one of its models.
+    func passes(_ request: PassedRequest) -> Bool
+
+    /// Where the request goes; `model` is the one it names, if any.
+    func target(for request: PassedRequest, model: String?) -> Target
 }
 
 /// One way to call a service: what is spoken there, and where requests go.
@@ -92,6 +109,8 @@ public struct Target: Sendable {
     public var path: String
     /// The provider's own time limits.
     public var timeouts: TimeoutOverrides
+    /// The client's request, where it is passed on as it came: it says what type the body has.
+    public var passed: PassedRequest?
 
     /// A place to send requests to.
     public init(endpoint: Endpoint, method: String, path: String, timeouts: TimeoutOverrides) {

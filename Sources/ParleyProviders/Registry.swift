@@ -27,8 +27,23 @@ public enum Registry {
         compatible(openAI, "OpenAI's own API"),
         compatible(anyCompatible, "Anything that speaks OpenAI's Chat Completions at a base_url"),
         Kind(
+            name: "anthropic", summary: "Anthropic", isBuilt: true, options: AnthropicProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try AnthropicProvider(setup), setup: setup) },
+        Kind(
             name: "demo", summary: "A built-in model that needs no key", isBuilt: true, options: DemoSource.options
         ) { setup throws(ProviderError) in try DemoSource(setup) },
+        Kind(name: "gemini", summary: "Google Gemini, native API", isBuilt: true, options: []) {
+            setup throws(ProviderError) in ProviderSource(try GeminiProvider(setup), setup: setup)
+        },
+        Kind(name: "vertex", summary: "Google Vertex AI", isBuilt: true, options: VertexProvider.options) {
+            setup throws(ProviderError) in ProviderSource(try VertexProvider(setup), setup: setup)
+        },
+        Kind(
+            name: "azure", summary: "Azure OpenAI and Azure AI Foundry", isBuilt: true, options: AzureProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try AzureProvider(setup), setup: setup) },
+        Kind(
+            name: "bedrock", summary: "Amazon Bedrock", isBuilt: true, options: BedrockProvider.options
+        ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
     ]
@@ -48,7 +63,11 @@ public enum Registry {
         return try kind.make(setup)
     }
 
-    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"])
+    static let openAI = Vendor("openai", "OpenAI", "https://api.openai.com/v1", ["OPENAI_API_KEY"]) {
+        $0.quirks.completions = true
+        $0.quirks.responses = true
+        $0.hasResponsesOnlyModels = true
+    }
 
     static let anyCompatible = Vendor("openai-compatible", "OpenAI-compatible", "{base_url}/v1") {
         $0.needsKey = false
@@ -56,6 +75,7 @@ public enum Registry {
         $0.quirks.inlineThinking = true
         // Servers of one's own sample by it, nearly all of them.
         $0.quirks.knownFields = ["top_k"]
+        $0.quirks.completions = true
     }
 
     private static func compatible(_ vendor: Vendor, _ summary: String) -> Kind {
@@ -78,11 +98,6 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("azure", "Azure OpenAI", ["endpoint", "api_version"]),
-        later("anthropic", "Anthropic", ["version", "beta"]),
-        later("gemini", "Google Gemini, native API", []),
-        later("vertex", "Google Vertex AI", ["project", "location", "credentials"]),
-        later("bedrock", "Amazon Bedrock", ["region", "access_key", "secret_key", "session_token"]),
         later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),

@@ -47,6 +47,23 @@ struct ServiceAccess: Sendable {
         Target(endpoint: endpoint, method: method, path: base.path + path + base.query, timeouts: timeouts)
     }
 
+    /// Where a request goes that is passed on: `path` below the base URL, or from the host's root when it begins with
+    /// `//`, with the client's query.
+    func target(passing request: PassedRequest, to path: String? = nil) -> Target {
+        let path = path ?? request.path
+        var query = base.query
+        if query.isEmpty {
+            query = request.query
+        } else if !request.query.isEmpty {
+            query += "&" + request.query.dropFirst()
+        }
+        var target = Target(
+            endpoint: endpoint, method: request.method,
+            path: (path.hasPrefix("//") ? String(path.dropFirst()) : base.path + path) + query, timeouts: timeouts)
+        target.passed = request
+        return target
+    }
+
     /// A request's head: request line and headers, without `content-length` and the empty line.
     ///
     /// - Parameters:
@@ -56,14 +73,14 @@ struct ServiceAccess: Sendable {
         _ target: Target, _ own: [HeaderField] = [], contentType: String? = "application/json",
         accept: String = "application/json, text/event-stream"
     ) -> ByteBuffer {
+        let contentType = target.passed.map(\.contentType) ?? contentType
+        let accept = target.passed != nil ? "*/*" : contentType == nil ? "application/json" : accept
         var head = ByteBuffer()
         head.writeString("\(target.method) \(target.path) HTTP/1.1\r\nhost: \(base.authority)\r\n")
         for field in own where !isSet(field.name) { head.writeString("\(field.name): \(field.value)\r\n") }
         for field in headers { head.writeString("\(field.name): \(field.value)\r\n") }
         if let contentType { head.writeString("content-type: \(contentType)\r\n") }
-        if !isSet("accept") {
-            head.writeString("accept: \(contentType == nil ? "application/json" : accept)\r\n")
-        }
+        if !isSet("accept") { head.writeString("accept: \(accept)\r\n") }
         head.writeString("accept-encoding: identity\r\n")
         return head
     }

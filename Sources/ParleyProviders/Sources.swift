@@ -36,6 +36,11 @@ struct ProviderSource: ModelSource {
         return isClosed ? nil : Upstream(provider: provider, model: id, name: "\(provider.id)/\(id)")
     }
 
+    func passing(_ request: PassedRequest) -> (any Model)? {
+        guard let provider = provider as? any PassesRequests, provider.passes(request) else { return nil }
+        return Upstream(provider: provider, model: "", name: provider.id)
+    }
+
     func discover(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {
         let named = renames.map { ListedModel(id: $0.name) }
         guard discovers, let lister = provider as? any ListsModels else { return named }

@@ -200,13 +200,14 @@ struct EnvironmentTests {
             "DEEPSEEK_API_KEY": "d", "DEEPSEEK_BASE_URL": "http://ds", "GITHUB_TOKEN": "g", "HF_TOKEN": "h",
             "ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "gem", "PATH": "/bin",
         ])
-        #expect(found.map(\.name) == ["openai", "anthropic", "deepseek", "huggingface", "gemini"])
-        #expect(found.map(\.kind) == ["openai", "anthropic", "deepseek", "huggingface", "gemini-openai"])
+        #expect(found.map(\.name) == ["openai", "anthropic", "gemini", "deepseek", "huggingface"])
+        #expect(found.map(\.kind) == ["openai", "anthropic", "gemini", "deepseek", "huggingface"])
         #expect(found[0].baseURL == "http://proxy/v1")
         #expect(found[0].headers == [HeaderField("openai-organization", "org")])
-        #expect(found[2].baseURL == "http://ds")
-        #expect(found[3].apiKeys == ["h"])
-        #expect(Registry.kind(found[1].kind)?.isBuilt == false)
+        #expect(found[2].apiKeys == ["gem"] && found[2].baseURL == nil)
+        #expect(found[3].baseURL == "http://ds")
+        #expect(found[4].apiKeys == ["h"])
+        #expect(found[1].apiKeys == ["a"] && Registry.kind(found[1].kind)?.isBuilt == true)
         for setup in found { _ = try Registry.make(setup) }
         #expect(Catalogue.environment([:]).isEmpty)
     }
@@ -222,6 +223,12 @@ struct EnvironmentTests {
         #expect(
             Catalogue.environment(["GOOGLE_API_KEY": "first", "GEMINI_API_KEY": "second"]).map(\.apiKeys) == [["first"]]
         )
+        let own = ["GEMINI_API_KEY": "k", "GOOGLE_GEMINI_BASE_URL": "http://own"]
+        #expect(Catalogue.environment(own).map(\.baseURL) == ["http://own"])
+        let google = ["GOOGLE_APPLICATION_CREDENTIALS": "/sa.json", "GOOGLE_CLOUD_PROJECT": "p"]
+        #expect(Catalogue.environment(google).isEmpty)
+        let vertex = Catalogue.environment(google.merging(["GOOGLE_GENAI_USE_VERTEXAI": "true"]) { $1 })
+        #expect(vertex.map(\.kind) == ["vertex"] && vertex.first?.options.values["project"] == "p")
     }
 
     @Test("Local servers are looked for at their ports, but not at our own")

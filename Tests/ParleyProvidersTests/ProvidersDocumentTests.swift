@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import Foundation
+import ParleyCore
 import ParleyDialects
 import Testing
 
@@ -11,11 +12,11 @@ import Testing
 @Suite("The page on providers")
 struct ProvidersDocumentTests {
     /// The page, found from this file.
-    private static func page() throws -> String {
+    private static func page(_ name: String = "providers.md") throws -> String {
         var folder = URL(filePath: #filePath).deletingLastPathComponent()
         for _ in 0..<4 {
             folder = folder.deletingLastPathComponent()
-            let page = folder.appending(path: "docs/providers.md")
+            let page = folder.appending(path: "docs/\(name)")
             if FileManager.default.fileExists(atPath: page.path) {
                 return try String(contentsOf: page, encoding: .utf8)
             }
@@ -51,6 +52,16 @@ struct ProvidersDocumentTests {
             let differs = String(describing: quirk.value) != usual
             let name = Self.snakeCase(quirk.label ?? "")
             #expect(row.contains("`\(name)") == differs, "\(id): \(name)")
+        }
+    }
+
+    @Test("The page on what is passed on says which vendor has what")
+    func passed() throws {
+        let page = try Self.page("passing.md")
+        for (kind, passed) in Catalogue.passed {
+            #expect(Registry.kind(kind)?.isBuilt == true)
+            let row = PassedRequest.Kind.allCases.map { passed[$0] != nil ? " yes |" : " |" }.joined()
+            #expect(page.contains("| `\(kind)` |\(row)\n"), "\(kind)")
         }
     }
 

@@ -31,7 +31,10 @@ private struct Exchange {
         status = head["status"]?.int ?? 0
         headers = (head["headers"]?.object ?? [:]).members.map { ($0.key, $0.value.string ?? "") }
         body = try Array(Data(contentsOf: folder.appending(path: "response.body")))
-        isStreamAsked = request["body"]?["stream"]?.bool ?? false
+        // With Gemini and Bedrock the wish for a stream is in the path.
+        let path = request["path"]?.string ?? ""
+        let isInPath = path.contains(":stream") || path.hasSuffix("/converse-stream")
+        isStreamAsked = request["body"]?["stream"]?.bool ?? isInPath
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
@@ -69,7 +72,9 @@ struct TranscriptTests {
         return nil
     }
 
-    static let kinds = ["openai", "openai-compatible", "ollama", "cohere"] + Catalogue.vendors.map(\.id)
+    static let kinds =
+        ["openai", "openai-compatible", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
+        + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
     func replay(kind: String) async throws {
@@ -98,7 +103,10 @@ struct TranscriptTests {
         let vendor = kind == "openai-compatible" ? Registry.anyCompatible : Catalogue.vendor(kind)
         // Who sends no tags of thinking is not looked at for them, unless the configuration says so.
         let isThinking = exchange.name.contains("think-inline")
-        let model = try makeModel(kind: kind) { if isThinking { $0.quirks = ["inline_thinking": true] } }
+        let model = try makeModel(kind: kind) {
+            if isThinking { $0.quirks = ["inline_thinking": true] }
+            if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+        }
         let connector = FakeConnector(exchange.script(bytewise: bytewise), exchange.script(bytewise: bytewise))
         var call = makeCall(connector, stream: exchange.isStreamAsked, includeUsage: true)
         call.form = form

@@ -18,6 +18,7 @@ import openai
 import pytest
 import yaml
 
+pytest_plugins = ["matrix"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEY = "sk-parley-test-0123456789abcdefghij"
 UPSTREAM_KEY = "upstream-key"

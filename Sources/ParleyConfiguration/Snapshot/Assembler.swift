@@ -60,7 +60,7 @@ public struct Assembler: Sendable {
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers,
             lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
-            timeouts: timeouts, hint: hint, loaded: loaded)
+            timeouts: timeouts, isStrict: settings.defaults.strict, hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
     }
 

@@ -21,6 +21,8 @@ public final class Snapshot: Sendable {
     public let defaultModel: String?
     /// Time limits where neither model nor provider sets any.
     public let timeouts: ParleyCore.TimeoutOverrides
+    /// Whether a call is refused when a translation would lose something.
+    public let isStrict: Bool
     /// What to do when there is nothing but the demo model.
     public let hint: String?
     /// When it was loaded, in seconds since 1970.
@@ -28,7 +30,7 @@ public final class Snapshot: Sendable {
 
     init(
         server: ServerRules, keys: KeyTable, providers: [any ModelSource], lists: ModelLists, defaultModel: String?,
-        timeouts: ParleyCore.TimeoutOverrides, hint: String?, loaded: Int
+        timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool, hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys
@@ -36,6 +38,7 @@ public final class Snapshot: Sendable {
         self.lists = lists
         self.defaultModel = defaultModel
         self.timeouts = timeouts
+        self.isStrict = isStrict
         self.hint = hint
         self.loaded = loaded
     }

@@ -25,7 +25,7 @@ extension SettingsTable {
         Setting("defaults.breaker.failures", count, "5", built: false, "Failures in a row that open the breaker."),
         Setting("defaults.breaker.cooldown", span, "30s", built: false, "How long it stays open before one probe."),
         Setting(
-            "defaults.strict", .bool, "false", built: false,
+            "defaults.strict", .bool, "false",
             "Refuses a call when translating it would lose something."),
     ]
 

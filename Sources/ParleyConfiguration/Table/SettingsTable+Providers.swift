@@ -58,17 +58,19 @@ extension SettingsTable {
         ]
 
     private static let keyedOptions: [Setting] = [
-        option("endpoint", .url(["http", "https"]), ["azure"], doc: "The resource's URL."),
-        option("api_version", .string, ["azure"], "2024-10-21", doc: "The API version to ask for."),
+        option("endpoint", .url(["http", "https"]), ["azure"], built: true, doc: "The resource's URL."),
+        option(
+            "api_version", .string, ["azure"], built: true,
+            doc: "The API version to ask for. Absent, `v1` or `preview`: the surface without dated versions."),
         option("version", .string, ["anthropic"], "2023-06-01", doc: "The value of `anthropic-version`."),
         option("beta", .oneOrMany(.string), ["anthropic"], doc: "Beta features to ask for."),
         option("project", .string, ["vertex"], doc: "The Google Cloud project."),
         option("location", .string, ["vertex"], "us-central1", doc: "The Google Cloud location."),
         option("credentials", .secret, ["vertex"], doc: "The service account's JSON; use `${file:…}`."),
-        option("region", .string, ["bedrock"], doc: "The AWS region."),
-        option("access_key", .secret, ["bedrock"], doc: "The AWS access key id."),
-        option("secret_key", .secret, ["bedrock", "qianfan"], doc: "The secret that goes with the key."),
-        option("session_token", .secret, ["bedrock"], doc: "The token of temporary AWS credentials."),
+        option("region", .string, ["bedrock"], built: true, doc: "The AWS region."),
+        option("access_key", .secret, ["bedrock"], built: true, doc: "The AWS access key id; or use `api_key`."),
+        option("secret_key", .secret, ["bedrock", "qianfan"], built: true, doc: "The secret that goes with the key."),
+        option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
         option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
         option("app_id", .string, ["spark"], doc: "The application's id."),
         option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
@@ -106,11 +108,12 @@ extension SettingsTable {
         option("show_tools", .bool, ["acp"], "false", doc: "Whether tool activity is shown as reasoning text."),
     ]
 
-    /// A setting of some kinds only, none of them built.
+    /// A setting of some kinds only, none of them built unless it says so.
     private static func option(
-        _ name: String, _ type: SettingType, _ kinds: [String], _ fallback: String? = nil, doc: String
+        _ name: String, _ type: SettingType, _ kinds: [String], _ fallback: String? = nil, built: Bool = false,
+        doc: String
     ) -> Setting {
-        var setting = Setting("providers.*." + name, type, built: false, kinds: kinds, doc)
+        var setting = Setting("providers.*." + name, type, built: built, kinds: kinds, doc)
         setting.fallback = fallback
         return setting
     }

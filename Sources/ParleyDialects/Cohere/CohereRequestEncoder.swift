@@ -21,14 +21,13 @@ struct CohereRequestEncoder {
         Loss("parallel_tool_calls", .dropped, "The model decides."),
         Loss("logprobs", .dropped, "Cohere's are of another shape."),
         Loss("top_logprobs", .dropped, "There are none."),
-        Loss("logit_bias", .dropped, "There is none, as of every other field that Cohere does not know."),
         Loss("user", .dropped, "There is none."),
         Loss("messages[].name", .dropped, "Speakers have no names."),
         Loss("messages[].reasoning_content", .dropped, "Said only in turns that call tools, as `tool_plan`."),
         Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
         Loss("cache_control", .dropped, "The service caches prompts by itself."),
         Loss("reasoning_effort", .emulated, "`thinking`: disabled, or a budget of tokens; high has no bound."),
-    ]
+    ] + Loss.unknown(to: "Cohere")
 
     /// Fields that a client or the configuration may say in Cohere's own words.
     private static let ownFields: Set<String> = [
@@ -51,7 +50,9 @@ struct CohereRequestEncoder {
         if let format = request.responseFormat { body["response_format"] = try encode(format) }
         putSampling(request, into: &body)
         if let thinking = thinking(request) { body["thinking"] = thinking }
-        for member in request.extras.fields.members {
+        let (own, foreign) = request.extras.fields(for: .cohere)
+        for name in foreign { dropped.add(name) }
+        for member in own.members {
             if Self.ownFields.contains(member.key) {
                 body[member.key] = member.value
             } else if !Self.saidElsewhere.contains(member.key) {

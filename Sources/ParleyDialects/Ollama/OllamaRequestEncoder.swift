@@ -18,7 +18,6 @@ struct OllamaRequestEncoder {
         Loss("response_format", .refused, "A format that only another vendor knows is refused."),
         Loss("tool_choice", .dropped, "The model decides. `none` is said by leaving the tools out."),
         Loss("parallel_tool_calls", .dropped, "The model decides."),
-        Loss("logit_bias", .dropped, "There is none, as of every other field that Ollama does not know."),
         Loss("user", .dropped, "There is none."),
         Loss("messages[].name", .dropped, "Speakers have no names."),
         Loss("tools[].function.strict", .dropped, "Arguments are not held to their schema."),
@@ -26,7 +25,7 @@ struct OllamaRequestEncoder {
         Loss("cache_control", .dropped, "The server caches prompts by itself."),
         Loss("reasoning_effort", .emulated, "`think`: a level, false for none; tokens become the nearest level."),
         Loss("messages[].content", .emulated, "Text parts are joined by line feeds, and images stand beside the text."),
-    ]
+    ] + Loss.unknown(to: "Ollama")
 
     mutating func encode(_ request: ChatRequest) throws(ParleyError) -> JSONObject {
         if let n = request.n, n > 1 { throw ChatRequestEncoder.singleChoiceOnly }
@@ -79,7 +78,9 @@ struct OllamaRequestEncoder {
     /// Takes Ollama's own fields from the extras, which come from configuration or from a client that knows where its
     /// words end up.
     private mutating func putExtras(_ extras: Extras, into body: inout JSONObject, options: inout JSONObject) {
-        for member in extras.fields.members {
+        let (own, foreign) = extras.fields(for: .ollama)
+        for name in foreign { dropped.add(name) }
+        for member in own.members {
             if member.key == "options", case .object(let given) = member.value {
                 for option in given.members { options[option.key] = option.value }
             } else if member.key == "repetition_penalty" {

@@ -105,7 +105,9 @@ enum ReasoningPieces {
     /// Appends a piece: plain text joins plain text, and an element of `reasoning_details` joins the one before it where
     /// both have the same type and index, since that is one element sent in pieces.
     static func append(_ piece: Reasoning, to list: inout [Reasoning]) {
-        guard var last = list.popLast() else { return list.append(piece) }
+        // Gemini signs texts, too: such a signature stands alone, since it does not belong to the thoughts before it.
+        let signsText = piece.text.isEmpty && piece.signature != nil && piece.origin == .gemini
+        guard !signsText, var last = list.popLast() else { return list.append(piece) }
         if last.opaque == nil, piece.opaque == nil, last.signature == nil,
             last.origin == nil || piece.origin == nil || last.origin == piece.origin
         {

@@ -45,7 +45,7 @@ public struct OpenAIChat: Dialect {
             Loss("messages[].content[].file", .emulated, "A file of plain text is a text part."),
         ]
         let choices = [Loss("n", .refused, "The vendor gives one choice; n above 1 is refused.")]
-        return known + (quirks.singleChoice ? choices : [])
+        return known + ResponsesExtras.lossesInChat + (quirks.singleChoice ? choices : [])
             + quirks.droppedFields.sorted().map { Loss($0, .dropped, "The vendor refuses it.") }
             + (quirks.acceptsReasoningBack
                 ? [] : [Loss("messages[].reasoning_content", .dropped, "The vendor refuses it in earlier turns.")])

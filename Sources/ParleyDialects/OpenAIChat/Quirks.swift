@@ -61,6 +61,13 @@ public struct Quirks: Sendable, Equatable {
     /// True where requests are decoded and written anew, since top-level changes are not enough.
     public var rewritesRequests = false
 
+    /// True where the legacy `/completions` is offered too, for clients that speak it.
+    public var completions = false
+    /// True where Responses are offered too, for clients that speak them.
+    public var responses = false
+    /// How the vendor's embeddings differ, or that it has none.
+    public var embeddings = EmbeddingStyle.openAI
+
     /// No difference from OpenAI.
     public init() {}
 }

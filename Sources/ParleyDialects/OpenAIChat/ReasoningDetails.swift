@@ -127,6 +127,8 @@ struct UnsignedThought {
             text = ""
             return piece
         }
+        // Gemini signs texts, too: such a signature stands alone.
+        if piece.origin == .gemini, piece.text.isEmpty { return piece }
         guard piece.signature != nil else {
             text += piece.text
             return piece
@@ -143,6 +145,8 @@ struct UnsignedThought {
             text = ""
             return piece
         }
+        // Gemini signs texts, too: such a signature stands alone.
+        if piece.origin == .gemini, piece.text.isEmpty { return piece }
         guard piece.signature != nil else {
             text += piece.text
             return piece

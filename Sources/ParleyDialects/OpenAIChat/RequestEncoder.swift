@@ -20,7 +20,11 @@ struct ChatRequestEncoder {
         body.members.append(.init("messages", .array(try encode(request.messages))))
         try putSampling(request, into: &body)
         var extras = request.extras.of(.openAIChat)
-        if request.extras.dialect != .openAIChat { drop(request.extras.fields.members.map(\.key)) }
+        if request.extras.dialect == .openAIResponses {
+            extras = ResponsesExtras.forChat(request.extras.fields, dropped: &dropped)
+        } else if request.extras.dialect != .openAIChat {
+            drop(request.extras.fields.members.map(\.key))
+        }
         putForeign(request, extras, into: &body)
         try putTools(request, &extras, into: &body)
         if let format = request.responseFormat {

@@ -270,7 +270,7 @@ private struct ChoiceDecoder {
 
 extension ByteBuffer {
     /// Whether this is `[DONE]`, in whatever spelling.
-    fileprivate var isTerminator: Bool {
+    var isTerminator: Bool {
         guard readableBytes <= 16 else { return false }
         var text = String(buffer: self).lowercased()
         text.removeAll { $0 == " " || $0 == "\r" || $0 == "\n" || $0 == "\"" }
@@ -278,5 +278,5 @@ extension ByteBuffer {
     }
 
     /// Whether there is nothing but spaces.
-    fileprivate var isBlank: Bool { readableBytesView.allSatisfy { $0 <= 0x20 } }
+    var isBlank: Bool { readableBytesView.allSatisfy { $0 <= 0x20 } }
 }

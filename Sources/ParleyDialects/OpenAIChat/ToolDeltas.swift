@@ -176,7 +176,9 @@ extension ToolDeltas {
 }
 
 /// Whether arguments seen so far are an unfinished JSON object.
-private struct ArgumentBalance {
+struct ArgumentBalance {
+    /// Whether there was nothing but white space.
+    private(set) var isEmpty = true
     private var depth = 0
     private var inString = false
     private var escaped = false
@@ -201,6 +203,7 @@ private struct ArgumentBalance {
             case 0x7D, 0x5D: depth = max(0, depth - 1)
             default: break
             }
+            if byte > 0x20 { isEmpty = false }
         }
     }
 }

@@ -5,7 +5,7 @@ import NIOCore
 import ParleyCore
 import ParleyWire
 
-/// What one chunk or one whole answer of OpenAI's chat API says to a tap, read by position and without a tree.
+/// What one chunk or one whole answer of OpenAI's chat API, or of the legacy one, says to a tap, read by position and without a tree.
 struct ChatPayload {
     /// Whether `choices` is there and not empty.
     private(set) var hasChoices = false
@@ -81,6 +81,7 @@ struct ChatPayload {
         var message: Range<Int>?
         var reason: Range<Int>?
         var usage: Range<Int>?
+        var completion: Range<Int>?
         var members = try text.members(at: start)
         while let member = try members.next() {
             if member.isNamed("delta", in: text) {
@@ -91,6 +92,8 @@ struct ChatPayload {
                 reason = member.value
             } else if member.isNamed("usage", in: text) {
                 usage = member.value
+            } else if member.isNamed("text", in: text) {
+                completion = member.value
             }
         }
         if finish == nil, let reason, let word = text.string(reason), !word.isEmpty, word != "null" { finish = word }
@@ -100,6 +103,8 @@ struct ChatPayload {
             isMeaningful = try Self.hasAnswer(delta, in: text)
         } else if let message, text.isObject(message) {
             isMeaningful = try Self.hasAnswer(message, in: text)
+        } else if let completion {
+            isMeaningful = !text.isBlank(completion)
         }
         return members.position
     }

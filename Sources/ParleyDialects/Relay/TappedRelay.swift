@@ -17,13 +17,27 @@ public protocol FrameTap {
     ///   not passed on.
     mutating func note(_ data: ByteBuffer) throws(ParleyError)
 
+    /// Whether the frame noted last is not for the client: an answer to what only Parley asked for.
+    var hidesFrame: Bool { get }
+
     /// The upstream closed its body properly.
     ///
     /// - Throws: `upstreamUnavailable` where the stream is not complete.
     mutating func finish() throws(ParleyError)
 
+    /// Writes the terminator that an upstream left out which ended properly.
+    mutating func writeEnd(into out: inout ByteBuffer)
+
     /// Writes an error as the stream's end.
     mutating func fail(_ error: ParleyError, into out: inout ByteBuffer)
+}
+
+extension FrameTap {
+    /// Every frame is passed on.
+    public var hidesFrame: Bool { false }
+
+    /// Nothing: the stream just ends.
+    public mutating func writeEnd(into out: inout ByteBuffer) {}
 }
 
 /// Relays a stream of server-sent events byte for byte, whole frames at a time, past a tap.
@@ -76,6 +90,7 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
         }
         guard !isComplete else { return }
         try tap.finish()
+        tap.writeEnd(into: &out)
     }
 
     /// Writes an error as the stream's end.
@@ -88,7 +103,10 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
         searched = 0
         var reader = ServerSentEvents(budget: budget)
         reader.push(frame)
-        if let event = try reader.next() { try tap.note(event.data) }
+        if let event = try reader.next() {
+            try tap.note(event.data)
+            if tap.hidesFrame { return }
+        }
         out.writeBuffer(&frame)
     }
 
@@ -102,7 +120,11 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
                 let end = line + parley_line_run(base + line, bytes.count - line)
                 guard end < bytes.count else { return (nil, line) }
                 var next = end + 1
-                if bytes[end] == UInt8(ascii: "\r"), next < bytes.count, bytes[next] == UInt8(ascii: "\n") { next += 1 }
+                if bytes[end] == UInt8(ascii: "\r") {
+                    // A line feed that is still to come belongs to it.
+                    guard next < bytes.count else { return (nil, line) }
+                    if bytes[next] == UInt8(ascii: "\n") { next += 1 }
+                }
                 if end == line { return (next, next) }
                 line = next
             }

@@ -9,6 +9,9 @@ import ParleyWire
 public protocol OutboundDialect: Dialect {}
 
 extension OutboundDialect {
+    /// False.
+    public var isSpokenByClients: Bool { false }
+
     private var outboundOnly: ParleyError {
         ParleyError(.notImplemented, "Parley speaks the dialect \(id.name) to providers only, not to clients.")
     }

@@ -16,6 +16,38 @@ struct DroppedNames {
     }
 }
 
+extension Loss {
+    /// Fields of the clients' dialects that most vendors have no word for, in a table of losses.
+    static func unknown(to vendor: String) -> [Loss] {
+        let chat = [
+            "audio", "logit_bias", "metadata", "modalities", "moderation", "prediction", "prompt_cache_key",
+            "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier", "store",
+            "verbosity", "web_search_options",
+        ]
+        let responses = ["truncation", "max_tool_calls", "context_management"]
+        let others = [
+            "best_of", "echo", "suffix", "container", "context_management", "mcp_servers", "output_config",
+            "inference_geo", "safetySettings", "cachedContent", "labels", "generationConfig.responseModalities",
+        ]
+        var seen: Set<String> = []
+        return (chat + responses + others).filter { seen.insert($0).inserted }.map {
+            Loss($0, .dropped, "\(vendor) has none.")
+        } + [Loss("other fields", .dropped, "Fields that only another dialect knows are named one by one.")]
+    }
+}
+
+extension Extras {
+    /// The fields that an outbound dialect may look into for words of its own, and those that it can only leave out:
+    /// a client of OpenAI's dialect and the configuration speak to whatever is behind, others to their own vendor.
+    func fields(for dialect: DialectID) -> (own: JSONObject, foreign: [String]) {
+        if self.dialect == nil || self.dialect == .openAIChat || self.dialect == dialect { return (fields, []) }
+        guard self.dialect == .openAIResponses else { return ([:], fields.members.map(\.key)) }
+        var foreign: [String] = []
+        let rest = ResponsesExtras.forChat(fields, dropped: &foreign)
+        return ([:], foreign + rest.members.map(\.key))
+    }
+}
+
 extension RequestFault {
     /// A part that the model's provider has nothing for.
     static func unsupported(_ path: String, _ what: String) -> ParleyError {

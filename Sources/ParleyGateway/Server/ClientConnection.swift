@@ -28,6 +28,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// The request whose body is arriving.
     private var receiving: Request?
     private var isReading = true
+    /// The upload that the running request's body goes to.
+    private var upload: ClientUpload?
     private var gotPart = false
     /// Whether the channel's buffer takes more.
     private var hasRoom = true
@@ -57,7 +59,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         while !isClosed, !Task.isCancelled {
             if !queue.isEmpty {
                 let request = queue.removeFirst()
-                resumeReading()
+                adjustReading()
                 return request
             }
             if shard.gateway.isDraining { return nil }
@@ -70,13 +72,30 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     ///
     /// - Throws: what is wrong with it, or `cancelled`.
     func awaitBody(of request: Request) async throws(ParleyError) {
+        try await awaitBody(of: request) { _ throws(ParleyError) in request.isComplete }
+    }
+
+    /// Waits until so much of a request's body is there that `isEnough`, or all of it.
+    ///
+    /// - Throws: what is wrong with it, or `cancelled`.
+    func awaitBody(
+        of request: Request, until isEnough: (ByteBuffer) throws(ParleyError) -> Bool
+    ) async throws(ParleyError) {
         if request.expectsContinue, !request.isComplete, request.failure == nil {
             request.expectsContinue = false
             write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"))
         }
-        while !request.isComplete, request.failure == nil, !isClosed, abortion == nil { await waiter.waitForSignal() }
+        while request.failure == nil, !isClosed, abortion == nil {
+            if try isEnough(request.body) || request.isComplete { break }
+            await waiter.waitForSignal()
+        }
         if let failure = request.failure ?? abortion { throw failure }
         if isClosed { throw ParleyError(.cancelled, "The client left.") }
+    }
+
+    /// Hands what is left of a request's body to an upload; nil takes it back.
+    func attach(_ upload: ClientUpload?) {
+        self.upload = upload
     }
 
     /// Whether the client takes more at the moment, and nothing is in the way of sending it.
@@ -114,6 +133,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     func linger() {
         guard let context, !isClosed else { return }
         lingerUntil = .now() + Self.lingerTime
+        adjustReading()
         context.close(mode: .output, promise: nil)
     }
 
@@ -156,7 +176,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         guard lingerUntil == nil else { return }
         switch unwrapInboundIn(data) {
         case .head(let head): begin(head)
-        case .body(let bytes): receiving?.append(bytes)
+        case .body(let bytes):
+            receiving?.append(bytes)
+            if isReading, receiving?.isFull == true { adjustReading() }
         case .end:
             receiving?.isComplete = true
             receiving = nil
@@ -172,6 +194,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             // Bytes that make no complete head yet.
             headPendingSince = lastRead
         }
+        upload?.changed()
         waiter.signal()
     }
 
@@ -187,6 +210,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         shard.clients.remove(self)
         shard.gateway.closed()
         task?.cancel()
+        upload?.changed()
         waiter.signal()
     }
 
@@ -218,10 +242,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         let request = Request(RequestHead(head), limit: shard.snapshot.server.bodyLimit)
         receiving = request
         queue.append(request)
-        if queue.count >= Self.queueLimit, isReading {
-            isReading = false
-            context?.channel.setOption(.autoRead, value: false).whenFailure { _ in }
-        }
+        if isReading { adjustReading() }
     }
 
     /// Ends the connection with an answer to whatever was arriving.
@@ -232,13 +253,18 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         } else {
             queue.append(Request(failure: failure))
         }
+        upload?.changed()
         waiter.signal()
     }
 
-    private func resumeReading() {
-        guard !isReading, queue.count < Self.queueLimit else { return }
-        isReading = true
-        context?.channel.setOption(.autoRead, value: true).whenFailure { _ in }
+    /// Reads on, or stops reading, as what has arrived was taken or not.
+    func adjustReading() {
+        let hasPlace = queue.count < Self.queueLimit && receiving?.isFull != true
+        guard isReading != (hasPlace || lingerUntil != nil) else { return }
+        isReading.toggle()
+        // The client had no chance to send while it was not read.
+        if isReading { lastRead = .now() }
+        context?.channel.setOption(.autoRead, value: isReading).whenFailure { _ in }
     }
 
     private func serve() async {
@@ -248,7 +274,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             let exchange = Exchange(shard: shard, client: self, request: request)
             await exchange.run()
             response.isIdle = true
-            guard response.keepsAlive, !isClosed else { break }
+            upload = nil
+            guard response.keepsAlive, !response.isAborted, !isClosed else { break }
         }
         guard !isClosed else { return }
         if response.isAborted {
@@ -272,7 +299,7 @@ extension ClientConnection: Swept {
             // Whatever of the next request is arriving meanwhile has time until this one is answered.
             if server.keepaliveComment > .zero, lastWrite + server.keepaliveComment <= now { sendComment() }
         } else if let request = receiving {
-            guard lastRead + server.headerTimeout < now, !request.expectsContinue else { return }
+            guard isReading, lastRead + server.headerTimeout < now, !request.expectsContinue else { return }
             refuse(Self.slow("body"))
         } else if response.isIdle {
             sweepIdle(server, now)

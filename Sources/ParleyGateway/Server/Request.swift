@@ -20,13 +20,22 @@ final class Request {
     private(set) var failure: ParleyError?
     /// Whether the client waits to be asked for the body.
     var expectsContinue: Bool
+    /// Whether the body is sent on while it arrives: it has no limit then, and is not gathered.
+    let isUpload: Bool
+
+    /// Unread bytes of an upload above which the client is not read.
+    private static let highWater = 64 << 10
+
+    /// Whether unread bytes are piling up.
+    var isFull: Bool { isUpload && body.readableBytes > Self.highWater }
 
     init(_ head: RequestHead, limit: Int) {
         self.head = head
         self.limit = limit
         expectsContinue = head.expectsContinue
+        isUpload = PassedPath.isUpload(head)
         failure = head.failure
-        if failure == nil, let length = head.contentLength, length > limit { failure = Self.tooLarge(limit) }
+        if failure == nil, !isUpload, let length = head.contentLength, length > limit { failure = Self.tooLarge(limit) }
     }
 
     /// What stands for a request that could not be read.
@@ -34,6 +43,7 @@ final class Request {
         head = RequestHead()
         limit = 0
         expectsContinue = false
+        isUpload = false
         isComplete = true
         self.failure = failure
     }
@@ -52,7 +62,7 @@ final class Request {
     func append(_ bytes: ByteBuffer) {
         bodyBytes = bodyBytes.clampedSum(bytes.readableBytes)
         guard failure == nil else { return }
-        guard bodyBytes <= limit else {
+        guard isUpload || bodyBytes <= limit else {
             fail(Self.tooLarge(limit))
             return
         }
@@ -60,7 +70,7 @@ final class Request {
             body = bytes
             return
         }
-        if let declared = head.contentLength, body.readableBytes + body.writableBytes < declared {
+        if !isUpload, let declared = head.contentLength, body.readableBytes + body.writableBytes < declared {
             // Once, and not for a length that is only claimed.
             body.reserveCapacity(min(declared, Self.reservedAtMost))
         }

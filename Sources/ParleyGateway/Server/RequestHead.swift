@@ -15,6 +15,12 @@ struct RequestHead {
     private(set) var keepsAlive = false
     /// The body's length, where the head says it.
     private(set) var contentLength: Int?
+    /// The body's type, where the head says it.
+    private(set) var contentType: String?
+    /// The provider that the client chooses, where it names no model.
+    private(set) var chosenProvider: String?
+    /// The model that the client chooses outside the body.
+    private(set) var chosenModel: String?
     /// Whether the client waits for `100 Continue` before it sends the body.
     private(set) var expectsContinue = false
     /// The client's own id of the request.
@@ -22,6 +28,10 @@ struct RequestHead {
     /// The key that the client presents; `authorization` wins over the other headers.
     private(set) var credential: Substring?
     private(set) var origin: String?
+    /// Whether the client speaks Anthropic's API: it says so with the version it wants.
+    private(set) var isAnthropic = false
+    /// Whether the client wants a field that cannot be kept to be refused; nil leaves it to the configuration.
+    private(set) var isStrict: Bool?
     /// What a browser asks to be allowed to send.
     private(set) var preflightHeaders: String?
     /// Headers that upstreams may see.
@@ -45,6 +55,10 @@ struct RequestHead {
         if hosts != 1, !isHTTP10 {
             failure = ParleyError(.invalid, "A request has exactly one host header.", code: "invalid_http")
         }
+        // Gemini's clients may send the key in the query.
+        if credential == nil, target.utf8.contains(UInt8(ascii: "?")), let key = Route.query("key", of: target) {
+            credential = key[...]
+        }
         if isHTTP10 { expectsContinue = false }
         // The parser reads nothing after a request that offers to upgrade; the offer itself is not taken.
         if head.headers.contains(name: "upgrade") { keepsAlive = false }
@@ -58,10 +72,15 @@ struct RequestHead {
         case 9 where name.equals("x-api-key"): credential = credential ?? value[...]
         case 11 where name.equals("openai-beta"): pass("openai-beta", value)
         case 12 where name.equals("x-request-id"): requestID = requestID ?? value
+        case 12 where name.equals("content-type"): contentType = contentType ?? value
         case 13 where name.equals("authorization"): credential = Self.token(value)
         case 14 where name.equals("content-length"): contentLength = Int(value)
         case 14 where name.equals("anthropic-beta"): pass("anthropic-beta", value)
         case 14 where name.equals("x-goog-api-key"): credential = credential ?? value[...]
+        case 14 where name.equals("x-parley-model"): chosenModel = value
+        case 15 where name.equals("x-parley-strict"): isStrict = value.lowercased() == "true" || value == "1"
+        case 17 where name.equals("anthropic-version"): isAnthropic = true
+        case 17 where name.equals("x-parley-provider"): chosenProvider = value
         case 16 where name.equals("content-encoding") && value.lowercased() != "identity":
             failure = ParleyError(
                 .invalid, "Request bodies with content-encoding are not read; send the body as it is.",

@@ -26,6 +26,8 @@ struct Response {
     var bytesOut = 0
     /// The head of a stream, ready in case a comment must be sent before the answer is there.
     var streamHead: AnswerHead?
+    /// What a stream that waits is given, in the client's dialect; nothing where the dialect has no such thing.
+    var keepAlive: StaticString = ": keep-alive\n\n"
     /// Set while the client does not read: when it is given up.
     var stalledUntil: NIODeadline?
 
@@ -128,9 +130,9 @@ extension ClientConnection {
 
     /// Sends a comment line on a stream that waits, so that nothing on the way takes it for dead.
     func sendComment() {
-        guard let head = response.streamHead else { return }
+        guard let head = response.streamHead, response.keepAlive.utf8CodeUnitCount > 0 else { return }
         var piece = makePiece()
-        piece.bytes.writeStaticString(": keep-alive\n\n")
+        piece.bytes.writeStaticString(response.keepAlive)
         send(&piece, head: head, isLast: false)
     }
 

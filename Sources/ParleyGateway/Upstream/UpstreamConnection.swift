@@ -20,6 +20,8 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
     private var framing = ResponseFraming()
     private var current: UpstreamStream?
     private var isReading = true
+    /// The body that is being sent while it arrives.
+    private var upload: OutgoingUpload?
     /// When the connection became idle.
     private(set) var idleSince = NIODeadline.now()
     /// How many requests it has carried.
@@ -48,6 +50,7 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
         current = stream
         framing.reset()
         var out = request.head
+        if let upload = request.upload { return begin(upload, behind: &out, filling: stream) }
         let body = request.body
         let length = body?.readableBytes ?? 0
         out.reserveCapacity(minimumWritableBytes: 40 + (length <= Self.joinLimit ? length : 0))
@@ -81,6 +84,7 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
     func abandon(_ stream: UpstreamStream) {
         guard current === stream else { return }
         current = nil
+        stopUpload()
         close()
     }
 
@@ -115,6 +119,8 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
             return
         }
         stream.receive(&arrival)
+        // What a service has refused it does not want the rest of; such a connection is not used again.
+        if let status = arrival.status, status >= 300 { upload?.stop() }
         if arrival.isComplete {
             finish()
             stream.signal()
@@ -124,12 +130,18 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { upload?.pump(context) }
+        context.fireChannelWritabilityChanged()
+    }
+
     func channelReadComplete(context: ChannelHandlerContext) {
         current?.signal()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         isActive = false
+        stopUpload()
         if let stream = current {
             if framing.close(), framing.isDone {
                 current = nil
@@ -156,12 +168,34 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
             isReading = true
             context.channel.setOption(.autoRead, value: true).whenFailure { _ in }
         }
-        guard framing.isReusable, isActive else {
+        guard framing.isReusable, isActive, stopUpload() else {
             close()
             return
         }
         idleSince = .now()
         pool.release(self)
+    }
+
+    private func begin(_ upload: UpstreamUpload, behind head: inout ByteBuffer, filling stream: UpstreamStream) {
+        guard let context else { return }
+        stream.awaitUpload(upload)
+        let outgoing = OutgoingUpload(upload.source, stream: stream) { [weak self] in
+            guard let self, let context = self.context else { return }
+            self.upload?.pump(context)
+        }
+        self.upload = outgoing
+        outgoing.begin(behind: &head, context)
+    }
+
+    /// Reads no more of an upload.
+    ///
+    /// - Returns: whether there was none, or all of it was sent.
+    @discardableResult
+    private func stopUpload() -> Bool {
+        guard let upload else { return true }
+        self.upload = nil
+        upload.stop()
+        return upload.isComplete
     }
 
     private func fail(_ error: ParleyError) {

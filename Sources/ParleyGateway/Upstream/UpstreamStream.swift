@@ -30,6 +30,9 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     private(set) var hasArrived = false
     /// Whether the task waits: a deadline that passes while nobody does is none.
     private var isAwaited = false
+    /// The time limits of an upload that is not complete, and when the answer must begin.
+    private var upload: UpstreamUpload?
+    private var uploadDeadline: NIODeadline?
     /// The place in the shard's list of streams.
     var sweepIndex = -1
 
@@ -50,7 +53,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     func awaitHead(by deadline: NIODeadline) async throws(ParleyError) {
         while status == 0 {
             if let failure { throw failure }
-            try await wait(until: deadline)
+            try await wait(until: uploadDeadline ?? deadline)
         }
     }
 
@@ -114,6 +117,29 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
             }
         }
         if arrival.isComplete { end() }
+    }
+
+    /// The answer is waited for while the request's body is still being sent.
+    func awaitUpload(_ upload: UpstreamUpload) {
+        self.upload = upload
+        uploadMoved()
+    }
+
+    /// A part of the body was sent: the limit on its standing still begins anew.
+    func uploadMoved() {
+        guard status == 0, let upload else { return }
+        let deadline = NIODeadline.now() + upload.idle
+        uploadDeadline = deadline
+        shard.streams.setDeadline(deadline, of: self)
+    }
+
+    /// All of the body was sent: from now on the answer's head is waited for.
+    func uploadEnded() {
+        guard status == 0, let upload else { return }
+        self.upload = nil
+        let deadline = NIODeadline.now() + upload.head
+        uploadDeadline = deadline
+        shard.streams.setDeadline(deadline, of: self)
     }
 
     /// Wakes the task.

@@ -38,6 +38,7 @@ public struct Retry: Model {
                 do throws(ParleyError) {
                     return try await model.answer(call)
                 } catch {
+                    guard call.isRepeatable else { throw error }
                     action = machine.next(.failed(error, remaining: call.deadline - .now(), random: random()))
                 }
             case .wait(let time):

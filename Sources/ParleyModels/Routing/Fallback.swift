@@ -31,7 +31,7 @@ public struct Fallback: Model {
                 return try await member.answer(call)
             } catch {
                 try stopIfCancelled()
-                guard Self.isWorthMovingOn(after: error) else { throw error }
+                guard call.isRepeatable, Self.isWorthMovingOn(after: error) else { throw error }
                 failures.append(member.name, error)
             }
         }
@@ -51,6 +51,8 @@ public struct Fallback: Model {
         case .upstreamRejected:
             // Of the refusals only those of Parley's own credentials or of the model at that place.
             error.code == "invalid_api_key" || [401, 402, 403, 404].contains(error.httpStatus)
+        // What this upstream's API cannot say, another's may.
+        case .invalid where error.code?.hasPrefix("unsupported_") == true: true
         case .invalid, .methodNotAllowed, .tooLarge, .contentFiltered, .contextExceeded, .cancelled, .internalError:
             false
         }

@@ -6,7 +6,7 @@ import ParleyCore
 import ParleyDialects
 
 /// Cohere by its own API, version 2.
-final class CohereProvider: ListsModels {
+final class CohereProvider: ListsModels, Embeds, PassesRequests {
     static let summary = "Cohere by its own API"
     static let standardBase = "https://api.cohere.com"
 
@@ -15,6 +15,7 @@ final class CohereProvider: ListsModels {
     private let access: ServiceAccess
     private let overrides: [FieldOverride]
     private let face: Face
+    private let vectors: EmbeddingFace
 
     init(_ setup: ProviderSetup) throws(ProviderError) {
         id = setup.name
@@ -24,14 +25,30 @@ final class CohereProvider: ListsModels {
         credentials = Credentials(access.keys)
         overrides = setup.overrides
         face = Face(Cohere(), at: access.target("POST", "/v2/chat"))
+        vectors = EmbeddingFace(CohereEmbeddings(), at: access.target("POST", "/v2/embed"))
     }
 
-    func face(for call: Call, model: String) throws(ParleyError) -> Face { face }
+    func face(for call: Call, model: String) throws(ParleyError) -> Face {
+        guard case .chat = call.operation else {
+            throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
+        }
+        return face
+    }
+
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace { vectors }
+
+    /// Reranking, which clients ask for as Cohere has it.
+    func passes(_ request: PassedRequest) -> Bool { request.kind == .rerank }
+
+    func target(for request: PassedRequest, model: String?) -> Target {
+        access.target(passing: request, to: request.kind == .rerank ? "/v2/rerank" : nil)
+    }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
-        head(target, credential, hasBody: body != nil)
+        if target.passed != nil { return access.head(target, credential.secret.map { [.bearer($0)] } ?? []) }
+        return head(target, credential, hasBody: body != nil)
     }
 
     private func head(_ target: Target, _ credential: Credential, hasBody: Bool) -> ByteBuffer {

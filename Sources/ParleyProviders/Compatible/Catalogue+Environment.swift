@@ -6,7 +6,7 @@ import ParleyCore
 extension Catalogue {
     /// The providers that exist on a machine with these environment variables, in the catalogue's order.
     ///
-    /// OpenAI comes first, then Anthropic (known, but not built: its models say so), then the catalogue. An empty
+    /// OpenAI comes first, then Anthropic, Google, then the catalogue. An empty
     /// variable counts as not set. Another base URL is taken from `<KEY VARIABLE'S STEM>_BASE_URL`, as the vendors'
     /// SDKs do it. A `GITHUB_TOKEN` is on many machines for other reasons and would be sent to GitHub Models, so it
     /// counts only together with `PARLEY_GITHUB_MODELS=1`. A self-hosted server that needs no key exists when its
@@ -25,13 +25,71 @@ extension Catalogue {
             if let id = value("OPENAI_PROJECT_ID") { setup.headers.append(HeaderField("openai-project", id)) }
             found.append(setup)
         }
-        if let key = value("ANTHROPIC_API_KEY") {
-            var setup = ProviderSetup(name: "anthropic", kind: "anthropic")
+        if let setup = anthropic(value) { found.append(setup) }
+        if let key = GeminiProvider.environment.lazy.compactMap(value).first {
+            var setup = ProviderSetup(name: "gemini", kind: "gemini")
             setup.apiKeys = [key]
-            setup.baseURL = value("ANTHROPIC_BASE_URL")
+            setup.baseURL = value(GeminiProvider.baseVariable)
             found.append(setup)
         }
-        return found + vendors.compactMap { $0.setup(value) }
+        // The variables of Google's own SDKs; the path alone is on many machines for other reasons.
+        if ["1", "true"].contains(value("GOOGLE_GENAI_USE_VERTEXAI")?.lowercased()),
+            let path = value("GOOGLE_APPLICATION_CREDENTIALS"), let project = value("GOOGLE_CLOUD_PROJECT")
+        {
+            var setup = ProviderSetup(name: "vertex", kind: "vertex")
+            setup.options.values = ["credentials": .string(path), "project": .string(project)]
+            if let location = value("GOOGLE_CLOUD_LOCATION") { setup.options.values["location"] = .string(location) }
+            found.append(setup)
+        }
+        // Gemini has been found by its own API already.
+        return found + vendors.filter { $0.id != "gemini-openai" }.compactMap { $0.setup(value) }
+            + [azure(value), bedrock(value)].compactMap(\.self)
+    }
+
+    /// Anthropic, by its key or by a token. A token that is not Anthropic's own is for somebody between, who wants it as
+    /// a bearer's.
+    private static func anthropic(_ value: (String) -> String?) -> ProviderSetup? {
+        var setup = ProviderSetup(name: "anthropic", kind: "anthropic")
+        setup.baseURL = value("ANTHROPIC_BASE_URL")
+        if let key = value("ANTHROPIC_API_KEY") {
+            setup.apiKeys = [key]
+        } else if let token = value("ANTHROPIC_AUTH_TOKEN") {
+            if token.hasPrefix("sk-ant-oat") { setup.apiKeys = [token] } else { setup.headers = [.bearer(token)] }
+        } else {
+            return nil
+        }
+        return setup
+    }
+
+    /// Azure, by the variables of OpenAI's SDK: a key or a token of Entra ID, and the resource's address.
+    private static func azure(_ value: (String) -> String?) -> ProviderSetup? {
+        guard let key = value("AZURE_OPENAI_API_KEY") ?? value("AZURE_OPENAI_AD_TOKEN"),
+            let endpoint = value("AZURE_OPENAI_ENDPOINT")
+        else { return nil }
+        var setup = ProviderSetup(name: "azure", kind: "azure")
+        setup.apiKeys = [key]
+        setup.options.values["endpoint"] = .string(endpoint)
+        if let version = value("OPENAI_API_VERSION") { setup.options.values["api_version"] = .string(version) }
+        return setup
+    }
+
+    /// Bedrock, by its own API key; AWS credentials are on many machines for other reasons, so they count only
+    /// together with a region and `PARLEY_BEDROCK=1`.
+    private static func bedrock(_ value: (String) -> String?) -> ProviderSetup? {
+        var setup = ProviderSetup(name: "bedrock", kind: "bedrock")
+        let region = value("AWS_REGION") ?? value("AWS_DEFAULT_REGION")
+        setup.options.values["region"] = .string(region ?? "us-east-1")
+        if let key = value("AWS_BEARER_TOKEN_BEDROCK") {
+            setup.apiKeys = [key]
+            return setup
+        }
+        guard region != nil, value("PARLEY_BEDROCK") == "1", let key = value("AWS_ACCESS_KEY_ID"),
+            let secret = value("AWS_SECRET_ACCESS_KEY")
+        else { return nil }
+        setup.options.values["access_key"] = .string(key)
+        setup.options.values["secret_key"] = .string(secret)
+        if let token = value("AWS_SESSION_TOKEN") { setup.options.values["session_token"] = .string(token) }
+        return setup
     }
 
     /// A server that may run on this machine.
@@ -64,7 +122,6 @@ extension Vendor {
     /// The name a provider of this kind gets when the environment alone says that it exists.
     var environmentName: String {
         switch id {
-        case "gemini-openai": "gemini"
         case "dashscope-compatible": "dashscope"
         case "qianfan-v2": "qianfan"
         case "spark-http": "spark"

@@ -10,6 +10,8 @@ extension Catalogue {
     /// Services with one address for everybody.
     static let hosted: [Vendor] = [
         Vendor("groq", "Groq", "https://api.groq.com/openai/v1", ["GROQ_API_KEY"]) {
+            $0.quirks.responses = true
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.singleChoice = true
             $0.quirks.droppedFields = ["logprobs", "top_logprobs", "logit_bias"]
@@ -17,6 +19,10 @@ extension Catalogue {
             $0.note = "Errors may come after partial text, as an event of a stream with status 200."
         },
         Vendor("deepseek", "DeepSeek", "https://api.deepseek.com", ["DEEPSEEK_API_KEY"]) {
+            $0.quirks.responses = true
+            $0.completionsPath = "/beta/completions"
+            $0.quirks.completions = true
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -26,6 +32,7 @@ extension Catalogue {
             $0.quirks.documentURLs = true
             // An unknown field of a message is refused like one of the request.
             $0.quirks.acceptsReasoningBack = false
+            $0.quirks.embeddings = .mistral
             $0.evidence = .recorded
             $0.quirks.streamOptions = false
             $0.quirks.lengthField = .maxTokens
@@ -44,12 +51,15 @@ extension Catalogue {
             $0.quirks.rewritesRequests = true
         },
         Vendor("xai", "xAI", "https://api.x.ai/v1", ["XAI_API_KEY"]) {
+            $0.quirks.responses = true
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.reasoningOutsideOutput = true
             $0.note = "A wrong key is answered with status 400. Reasoning models refuse penalties and `stop`."
         },
         Vendor("together", "Together", "https://api.together.xyz/v1", ["TOGETHER_API_KEY"]) {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.completions = true
             $0.evidence = .recorded
             // Its finish reason `eos` is none of OpenAI's.
             $0.quirks.rewritesAnswers = true
@@ -58,6 +68,8 @@ extension Catalogue {
         },
         Vendor("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", ["FIREWORKS_API_KEY"]) {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.responses = true
+            $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Models are called accounts/fireworks/models/…; long answers must be streamed."
@@ -65,11 +77,14 @@ extension Catalogue {
         Vendor("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", ["OPENROUTER_API_KEY"]) {
             $0.quirks.knownFields = ["top_k"]
             $0.quirks.cacheControl = true
+            $0.quirks.responses = true
+            $0.quirks.completions = true
             $0.evidence = .recorded
             $0.quirks.reasoningField = "reasoning"
             $0.note = "`reasoning_details` must come back unchanged; headers HTTP-Referer and X-Title name your app."
         },
         Vendor("moonshot", "Moonshot (Kimi)", "https://api.moonshot.ai/v1", ["MOONSHOT_API_KEY"]) {
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.baseVariables = ["MOONSHOT_BASE_URL"]
             $0.quirks.lengthField = .maxTokens
@@ -83,6 +98,8 @@ extension Catalogue {
             $0.note = "Outside China set base_url to https://api.siliconflow.com/v1."
         },
         Vendor("perplexity", "Perplexity", "https://api.perplexity.ai", ["PERPLEXITY_API_KEY"]) {
+            $0.embeddingsPath = "/v1/embeddings"
+            $0.quirks.embeddings = .perplexity
             $0.evidence = .recorded
             // Its last chunk is of another `object`, and every chunk repeats the message so far.
             $0.quirks.rewritesAnswers = true
@@ -94,6 +111,8 @@ extension Catalogue {
             $0.note = "No tools; user and assistant turns must alternate; there is no list of models."
         },
         Vendor("cerebras", "Cerebras", "https://api.cerebras.ai/v1", ["CEREBRAS_API_KEY"]) {
+            $0.quirks.completions = true
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxCompletionTokens
             $0.quirks.droppedFields = ["frequency_penalty", "presence_penalty", "logit_bias"]
@@ -112,6 +131,8 @@ extension Catalogue {
             $0.note = "Models are called publisher/name. For an organisation: …/orgs/NAME/inference."
         },
         Vendor("huggingface", "Hugging Face", "https://router.huggingface.co/v1", ["HF_TOKEN"]) {
+            $0.quirks.responses = true
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -119,15 +140,18 @@ extension Catalogue {
         },
         Vendor("novita", "Novita", "https://api.novita.ai/v3/openai", ["NOVITA_API_KEY"]) {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", ["DEEPINFRA_API_KEY"]) {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("minimax", "MiniMax", "https://api.minimax.io/v1", ["MINIMAX_API_KEY"]) {
+            $0.quirks.embeddings = .none
             $0.quirks.inlineThinking = true
             $0.quirks.repeatsAnswer = true
             $0.quirks.developerIsSystem = true
@@ -136,6 +160,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.minimaxi.com/v1."
         },
         Vendor("volcengine", "Volcengine Ark (Doubao)", "https://ark.cn-beijing.volces.com/api/v3", ["ARK_API_KEY"]) {
+            $0.quirks.responses = true
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             $0.note = "A model is an endpoint id (ep-…) or a name."
@@ -145,6 +170,7 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("stepfun", "StepFun", "https://api.stepfun.com/v1", ["STEPFUN_API_KEY"]) {
+            $0.quirks.embeddings = .none
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
@@ -154,11 +180,13 @@ extension Catalogue {
             $0.note = "The first turn must be the user's."
         },
         Vendor("yi", "01.AI (Yi)", "https://api.lingyiwanwu.com/v1", ["YI_API_KEY"]) {
+            $0.quirks.embeddings = .none
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.quirks.cumulativeMessage = true
         },
         Vendor("writer", "Writer", "https://api.writer.com/v1", ["WRITER_API_KEY"]) {
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.chatPath = "/chat"
             $0.quirks.lengthField = .maxTokens
@@ -182,17 +210,20 @@ extension Catalogue {
             "snowflake", "Snowflake Cortex", "https://{account}.snowflakecomputing.com/api/v2/cortex/v1",
             ["SNOWFLAKE_PAT"]
         ) {
+            $0.quirks.embeddings = .none
             $0.placeVariables = ["account": "SNOWFLAKE_ACCOUNT"]
             $0.modelsPath = nil
             $0.quirks.lengthField = .maxCompletionTokens
             $0.note = "Give account (as in the address of your Snowflake site) or a base_url."
         },
         Vendor("crusoe", "Crusoe", "https://{host}/v1", ["CRUSOE_API_KEY"]) {
+            $0.quirks.completions = true
             $0.placeVariables = ["host": "CRUSOE_HOST"]
             $0.quirks.lengthField = .maxTokens
             $0.note = "Give host or a base_url: it depends on the account."
         },
         Vendor("gpustack", "GPUStack", "http://{host}/v1", ["GPUSTACK_API_KEY"]) {
+            $0.quirks.completions = true
             $0.evidence = .recorded
             $0.placeVariables = ["host": "GPUSTACK_HOST"]
             $0.baseVariables = ["GPUSTACK_BASE_URL"]
@@ -231,6 +262,8 @@ extension Catalogue {
             "https://dashscope.aliyuncs.com/compatible-mode/v1", ["DASHSCOPE_API_KEY"]
         ) {
             $0.quirks.cacheControl = true
+            $0.quirks.responses = true
+            $0.quirks.completions = true
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -240,6 +273,7 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("spark-http", "iFlytek Spark (HTTP)", "https://spark-api-open.xf-yun.com/v1", ["SPARK_API_PASSWORD"]) {
+            $0.quirks.embeddings = .none
             $0.evidence = .recorded
             $0.modelsPath = nil
             $0.quirks.lengthField = .maxTokens
@@ -258,6 +292,7 @@ extension Catalogue {
             $0.quirks.singleChoice = true
         },
         Vendor("iflow-openai", "iFlow (HTTP)", "https://apis.iflow.cn/v1", ["IFLOW_API_KEY"]) {
+            $0.quirks.embeddings = .none
             $0.headers = [HeaderField("user-agent", "iFlow-Cli")]
             $0.quirks.developerIsSystem = true
             $0.note = "The user-agent is what makes the service list its command line's models."
@@ -267,6 +302,7 @@ extension Catalogue {
     /// Servers on the user's own machine.
     static let local: [Vendor] = [
         Vendor("ollama-openai", "Ollama (/v1)", "http://127.0.0.1:11434/v1") {
+            $0.quirks.completions = true
             $0.evidence = .recorded
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
@@ -275,6 +311,7 @@ extension Catalogue {
             $0.quirks.rewritesAnswers = true
         },
         Vendor("ollama-cloud", "Ollama Cloud", "https://ollama.com/v1", ["OLLAMA_API_KEY"]) {
+            $0.quirks.completions = true
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -282,17 +319,20 @@ extension Catalogue {
         },
         Vendor("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1") {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.completions = true
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("vllm", "vLLM", "http://127.0.0.1:8000/v1", ["VLLM_API_KEY"]) {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.completions = true
             $0.needsKey = false
             $0.baseVariables = ["VLLM_BASE_URL"]
         },
         Vendor("llamacpp", "llama.cpp server", "http://127.0.0.1:8080/v1") {
             $0.quirks.knownFields = ["top_k"]
+            $0.quirks.completions = true
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true

@@ -32,6 +32,14 @@ public struct Vendor: Sendable {
     public var needsKey = true
     /// Where chats go, below the base URL.
     public var chatPath = "/chat/completions"
+    /// Where prompts to complete go, below the base URL, where `quirks.completions` says that they may.
+    public var completionsPath = "/completions"
+    /// Where Responses go, below the base URL, where `quirks.responses` says that they may.
+    public var responsesPath = "/responses"
+    /// Whether there are models that answer only there.
+    public var hasResponsesOnlyModels = false
+    /// Where texts to embed go, below the base URL, unless `quirks.embeddings` says that there is nothing.
+    public var embeddingsPath = "/embeddings"
     /// Where the list of models is: below the base URL, or from the host's root when it begins with `//`.
     public var modelsPath: String? = "/models"
     /// Headers the vendor wants with every request.

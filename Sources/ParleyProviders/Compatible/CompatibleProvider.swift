@@ -8,20 +8,40 @@ import ParleyWire
 import Synchronization
 
 /// A provider that speaks OpenAI's Chat Completions: OpenAI itself, every row of the catalogue, and any base URL.
-final class CompatibleProvider: ListsModels {
+final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
+    /// Where one kind of request goes, and its heads, one per key: everything that is the same in every request.
+    private struct Place {
+        let target: Target
+        var heads: [ByteBuffer] = []
+
+        init(_ access: ServiceAccess, _ path: String) {
+            target = access.target("POST", path)
+            let slots: [String?] = access.keys.isEmpty ? [nil] : access.keys
+            heads = slots.map { key in access.head(target, key.map { [HeaderField.bearer($0)] } ?? []) }
+        }
+    }
+
     let id: String
     let credentials: Credentials
 
     private let access: ServiceAccess
-    private let chat: Target
+    private let chat: Place
+    /// Nil where there are none.
+    private let completions: Place?
+    private let responses: Place?
+    private let hasResponsesOnlyModels: Bool
+    private static let responsesDialect: any RelayingDialect = OpenAIResponses()
+    private let vectors: Place?
+    private let embeddings: OpenAIEmbeddings
     private let listTarget: Target?
-    /// The heads of chat requests, one per key: everything that is the same in every request.
-    private let heads: [ByteBuffer]
     private let listHeads: [ByteBuffer]
     private let overrides: [FieldOverride]
+    private let passes: [PassedRequest.Kind: String?]
     /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
     private let full: any RelayingDialect
     private let plain: any RelayingDialect
+    private let fullCompletions: any RelayingDialect
+    private let plainCompletions: any RelayingDialect
     private let usesStreamOptions: Bool
     /// Set once the service has refused `stream_options`.
     private let refusesStreamOptions = Atomic<Bool>(false)
@@ -30,44 +50,78 @@ final class CompatibleProvider: ListsModels {
         id = setup.name
         access = try ServiceAccess(setup, base: try Self.base(setup, vendor), vendorHeaders: vendor.headers)
         credentials = Credentials(access.keys)
-        let chat = access.target("POST", vendor.chatPath)
+        chat = Place(access, vendor.chatPath)
         var listTarget: Target?
         if let place = vendor.modelsPath {
             listTarget = access.target("GET", place)
             if place.hasPrefix("//") { listTarget?.path = String(place.dropFirst()) + access.base.query }
         }
-        var heads: [ByteBuffer] = []
         var listHeads: [ByteBuffer] = []
         let slots: [String?] = access.keys.isEmpty ? [nil] : access.keys
         for key in slots {
             let own = key.map { [HeaderField.bearer($0)] } ?? []
-            heads.append(access.head(chat, own))
             if let listTarget { listHeads.append(access.head(listTarget, own, contentType: nil)) }
         }
-        self.chat = chat
+        passes = Catalogue.passed[vendor.id] ?? [:]
         self.listTarget = listTarget
-        self.heads = heads
         self.listHeads = listHeads
         overrides = vendor.overrides + setup.overrides
         var quirks = vendor.quirks
         try quirks.apply(setup.quirks)
+        completions = quirks.completions ? Place(access, vendor.completionsPath) : nil
+        responses = quirks.responses ? Place(access, vendor.responsesPath) : nil
+        hasResponsesOnlyModels = vendor.hasResponsesOnlyModels
+        vectors = quirks.embeddings == .none ? nil : Place(access, vendor.embeddingsPath)
+        embeddings = OpenAIEmbeddings(style: quirks.embeddings)
         full = OpenAIChat(quirks: quirks)
+        fullCompletions = OpenAICompletions(quirks: quirks)
         usesStreamOptions = quirks.streamOptions
         quirks.streamOptions = false
         plain = OpenAIChat(quirks: quirks)
+        plainCompletions = OpenAICompletions(quirks: quirks)
     }
 
     private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        Face(relaying: current, at: chat)
+        if call.dialect == .openAICompletions, let completions {
+            let refuses = refusesStreamOptions.load(ordering: .relaxed)
+            return Face(relaying: refuses ? plainCompletions : fullCompletions, at: completions.target)
+        }
+        if let responses, case .chat = call.operation,
+            call.dialect == .openAIResponses || (hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model))
+        {
+            return Face(relaying: Self.responsesDialect, at: responses.target)
+        }
+        return Face(relaying: current, at: chat.target)
+    }
+
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
+        guard let vectors else { throw .noEmbeddings("\(id)/\(model)") }
+        return EmbeddingFace(embeddings, at: vectors.target)
     }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
+        if target.passed != nil { return access.head(target, credential.secret.map { [.bearer($0)] } ?? []) }
+        let heads = place(target.path).heads
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
+    }
+
+    func passes(_ request: PassedRequest) -> Bool { passes[request.kind] != nil }
+
+    func target(for request: PassedRequest, model: String?) -> Target {
+        access.target(passing: request, to: passes[request.kind] ?? nil)
+    }
+
+    private func place(_ path: String) -> Place {
+        if path == chat.target.path { return chat }
+        if let completions, path == completions.target.path { return completions }
+        if let responses, path == responses.target.path { return responses }
+        if let vectors, path == vectors.target.path { return vectors }
+        return chat
     }
 
     func adjust(_ call: inout Call) {

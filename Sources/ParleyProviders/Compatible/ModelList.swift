@@ -12,8 +12,18 @@ enum ModelList {
     private static let limit = 16 << 20
 
     static func fetch(
-        _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector
+        _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector,
+        read: (JSONValue) -> [ListedModel]? = ModelList.read
     ) async throws(ParleyError) -> [ListedModel] {
+        let value = try await value(target, head: head, provider: provider, dialect: dialect, connector: connector)
+        guard let models = read(value) else { throw unreadable(provider) }
+        return models
+    }
+
+    /// The list as the service sent it.
+    static func value(
+        _ target: Target, head: ByteBuffer, provider: String, dialect: any Dialect, connector: any Connector
+    ) async throws(ParleyError) -> JSONValue {
         let limits = AttemptLimits(target.timeouts, TimeoutOverrides(), deadline: .distantFuture, now: .now())
         let request = UpstreamRequest(
             endpoint: target.endpoint, head: head, body: nil, isIdempotent: true, connectTimeout: limits.connect,
@@ -32,10 +42,12 @@ enum ModelList {
         guard isWhole else {
             throw ParleyError(.upstreamUnavailable, "\(provider): the list of models is too long")
         }
-        guard let value = try? JSON.parse(body), let models = read(value) else {
-            throw ParleyError(.upstreamUnavailable, "\(provider): the list of models is unreadable")
-        }
-        return models
+        guard let value = try? JSON.parse(body) else { throw unreadable(provider) }
+        return value
+    }
+
+    private static func unreadable(_ provider: String) -> ParleyError {
+        ParleyError(.upstreamUnavailable, "\(provider): the list of models is unreadable")
     }
 
     /// The models of a list: `{"data":[…]}`, `{"models":[…]}`, a bare array, of objects or names.

@@ -30,6 +30,8 @@ extension Quirks {
         ("reasoning_outside_output", \.reasoningOutsideOutput),
         ("rewrites_answers", \.rewritesAnswers),
         ("rewrites_requests", \.rewritesRequests),
+        ("completions", \.completions),
+        ("responses", \.responses),
     ]
 
     private mutating func apply(_ name: String, _ value: JSONValue) throws(ProviderError) {
@@ -65,6 +67,12 @@ extension Quirks {
                 throw ProviderError("must be a field's name", setting: setting)
             }
             reasoningField = text
+        case "embeddings":
+            guard let style = value.string.flatMap(EmbeddingStyle.init(rawValue:)) else {
+                let words = EmbeddingStyle.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ProviderError("must be one of \(words)", setting: setting)
+            }
+            embeddings = style
         case "required_tool_choice":
             guard value.isNull || value.string != nil else {
                 throw ProviderError("must be text", setting: setting)

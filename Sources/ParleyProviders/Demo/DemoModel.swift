@@ -46,7 +46,7 @@ public final class DemoModel: Model {
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         call.trace.begin(name)
         do throws(ParleyError) {
-            return try await reply(to: call)
+            return call.operation == .embed ? try await vectors(for: call) : try await reply(to: call)
         } catch {
             call.trace.fail(name, error.kind)
             throw error
@@ -54,12 +54,14 @@ public final class DemoModel: Model {
     }
 
     private func reply(to call: Call) async throws(ParleyError) -> Reply {
+        if case .countTokens = call.operation { return try CountAttempt.estimate(call) }
+        if case .pass(let request) = call.operation { throw PassedAttempt.notOffered(request) }
         let dialect = try Dialects.dialect(call.dialect)
         var request: ChatRequest
         if let given = call.request { request = given } else { request = try dialect.decodeRequest(call.body) }
         try request.apply(call.overrides)
-        if settings.delay > .zero { try await call.connector.sleep(settings.delay) }
-        if random() < settings.failureShare { throw failure() }
+        try dialect.prepareForTranslation(&request)
+        try await begin(call)
         let isCut = random() < settings.cutShare
         let answer = DemoAnswer(to: request, callID: call.id, replies: settings.replies) {
             turn.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -78,6 +80,12 @@ public final class DemoModel: Model {
         if case .neutral = call.form { return Reply(.events(source)) }
         let context = AnswerContext(call)
         return Reply(.client(EncodedEvents(source: source, encoder: dialect.makeStreamEncoder(context))))
+    }
+
+    /// Waits, and fails where it was told to.
+    func begin(_ call: Call) async throws(ParleyError) {
+        if settings.delay > .zero { try await call.connector.sleep(settings.delay) }
+        if random() < settings.failureShare { throw failure() }
     }
 
     private func failure() -> ParleyError {

@@ -6,7 +6,7 @@ import ParleyCore
 import ParleyDialects
 
 /// An Ollama server by its own API, on a machine of the user's or in Ollama's cloud.
-final class OllamaProvider: ListsModels {
+final class OllamaProvider: ListsModels, Embeds {
     static let summary = "An Ollama server by its own API"
     static let standardBase = "http://127.0.0.1:11434"
 
@@ -15,6 +15,7 @@ final class OllamaProvider: ListsModels {
     private let access: ServiceAccess
     private let overrides: [FieldOverride]
     private let face: Face
+    private let vectors: EmbeddingFace
 
     init(_ setup: ProviderSetup) throws(ProviderError) {
         id = setup.name
@@ -24,9 +25,17 @@ final class OllamaProvider: ListsModels {
         credentials = Credentials(access.keys)
         overrides = setup.overrides
         face = Face(Ollama(), at: access.target("POST", "/api/chat"))
+        vectors = EmbeddingFace(OllamaEmbeddings(), at: access.target("POST", "/api/embed"))
     }
 
-    func face(for call: Call, model: String) throws(ParleyError) -> Face { face }
+    func face(for call: Call, model: String) throws(ParleyError) -> Face {
+        guard case .chat = call.operation else {
+            throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
+        }
+        return face
+    }
+
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace { vectors }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector

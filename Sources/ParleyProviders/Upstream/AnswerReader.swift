@@ -3,6 +3,7 @@
 
 import NIOCore
 import ParleyCore
+import ParleyDialects
 
 /// The time limits of one attempt, as points in time where they are.
 struct AttemptLimits {
@@ -92,6 +93,28 @@ final class AnswerReader {
 
     private func take() -> ByteBuffer? {
         returned.take()
+    }
+}
+
+extension AnswerReader {
+    /// The most of an error's body that is read.
+    private static let errorLimit = 256 << 10
+
+    /// What a status other than 2xx means, as the service's dialect says it. The body may be cut or late: then the
+    /// status says it alone.
+    func refusal(in dialect: any Dialect) async -> (failure: ParleyError, body: ByteBuffer) {
+        defer { cancel() }
+        var body = ByteBuffer()
+        do throws(ParleyError) {
+            body = try await collect(limit: Self.errorLimit).body
+        } catch {
+            if error.kind == .cancelled { return (error, body) }
+        }
+        if (300..<400).contains(status) {
+            let message = "the service answered with a redirect (\(status)); check base_url"
+            return (ParleyError(.upstreamUnavailable, message), body)
+        }
+        return (dialect.decodeFailure(status: status, headers: headers, body: body), body)
     }
 }
 

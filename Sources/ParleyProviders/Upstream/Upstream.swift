@@ -22,10 +22,23 @@ public struct Upstream: Model {
         self.name = name
     }
 
+    /// What is asked for beside an answer.
+    @inline(never)
+    private func other(_ call: Call) async throws(ParleyError) -> Reply {
+        switch call.operation {
+        case .countTokens: try await CountAttempt(provider: provider, model: model).reply(to: call)
+        case .embed: try await EmbeddingAttempt(call, provider: provider, model: model).reply()
+        case .pass(let request):
+            try await PassedAttempt(provider: provider, model: model, request: request).reply(to: call)
+        case .chat: try await UpstreamAttempt(call, provider: provider, model: model).reply()
+        }
+    }
+
     /// Makes one attempt at the service.
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         call.trace.begin(name)
         do throws(ParleyError) {
+            if case .chat = call.operation {} else { return try await other(call) }
             return try await UpstreamAttempt(call, provider: provider, model: model).reply()
         } catch {
             let named = error.named(provider.id)
@@ -41,7 +54,8 @@ extension HeaderBlock {
         var fields = fields { name in
             name.equals("retry-after") || name.equals("retry-after-ms") || name.equals("openai-processing-ms")
                 || name.equals("openai-version") || name.equals("openai-organization") || name.equals("x-request-id")
-                || name.hasPrefix("x-ratelimit-")
+                || name.hasPrefix("x-ratelimit-") || name.equals("request-id")
+                || name.hasPrefix("anthropic-ratelimit-")
         }
         for index in fields.indices where fields[index].name == "x-request-id" {
             fields[index].name = "x-upstream-request-id"

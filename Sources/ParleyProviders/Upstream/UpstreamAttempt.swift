@@ -10,15 +10,14 @@ import ParleyDialects
 /// An object rather than arguments: what an attempt needs is large, and the frames of the functions that wait are kept
 /// for as long as an answer is relayed. So they hold this and little else, and it goes when the answer has begun.
 final class UpstreamAttempt {
-    /// The most of an error's body that is read.
-    private static let errorLimit = 256 << 10
-
     private let provider: any Provider
     private let model: String
     private var face: Face
     private let limits: AttemptLimits
     private var credential: Credential
     private var body: ByteBuffer?
+    /// The head of the request that is on its way, as the provider signed it.
+    private var signed: ByteBuffer?
     /// The call, with what the provider's configuration asks for.
     let call: Call
     /// The way of the answer.
@@ -71,6 +70,7 @@ final class UpstreamAttempt {
     private func open() async throws(ParleyError) -> AnswerReader {
         let head = try await provider.authorize(
             face.target, body: body, with: credential, through: call.connector)
+        signed = head
         return AnswerReader(try await call.connector.open(request(head)), limits: limits)
     }
 
@@ -93,30 +93,16 @@ final class UpstreamAttempt {
     /// - Throws: the refusal, unless the same call is worth another try.
     private func learn(_ reader: AnswerReader) async throws(ParleyError) {
         let (failure, body) = await refusal(reader)
+        if failure.kind == .unauthenticated, let signed, provider.renews(signed) { return }
         let isComplaint = failure.httpStatus == 400 || failure.httpStatus == 422
         guard isComplaint, provider.learn(from: failure, body: body) else { throw failure }
     }
 
-    /// What a status other than 2xx means. The body may be cut or late: then the status says it alone.
     private func refusal(_ reader: AnswerReader) async -> (failure: ParleyError, body: ByteBuffer) {
-        defer { reader.cancel() }
-        var body = ByteBuffer()
-        do throws(ParleyError) {
-            body = try await reader.collect(limit: Self.errorLimit).body
-        } catch {
-            if error.kind == .cancelled { return (error, body) }
+        let refusal = await reader.refusal(in: face.dialect)
+        if refusal.failure.kind != .cancelled {
+            provider.credentials.note(refusal.failure, of: credential, at: .now())
         }
-        return (failure(reader, body), body)
-    }
-
-    private func failure(_ reader: AnswerReader, _ body: ByteBuffer) -> ParleyError {
-        var failure = face.dialect.decodeFailure(status: reader.status, headers: reader.headers, body: body)
-        if (300..<400).contains(reader.status) {
-            failure = ParleyError(
-                .upstreamUnavailable,
-                "the service answered with a redirect (\(reader.status)); check base_url")
-        }
-        provider.credentials.note(failure, of: credential, at: .now())
-        return failure
+        return refusal
     }
 }

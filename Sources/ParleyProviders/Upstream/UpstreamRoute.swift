@@ -47,15 +47,20 @@ enum UpstreamRoute {
     ) throws(ParleyError) -> (route: UpstreamRoute, body: ByteBuffer) {
         var dropped: [String] = []
         let prepared = try prepare(call, provider, face, model, &dropped)
-        guard !dropped.isEmpty else { return prepared }
+        try settle(dropped, of: call, at: "\(provider.id)/\(model)")
+        return prepared
+    }
+
+    /// Says what was left out, or refuses a strict call for it.
+    static func settle(_ dropped: [String], of call: Call, at model: String) throws(ParleyError) {
+        guard !dropped.isEmpty else { return }
         if call.isStrict {
             throw ParleyError(
                 .invalid,
-                "\(provider.id)/\(model) cannot be told \(dropped.joined(separator: ", ")); leave it out, or do not ask "
-                    + "for strictness.", code: "unsupported_parameter", parameter: dropped.first)
+                "\(model) cannot be told \(dropped.joined(separator: ", ")); leave it out, or do not ask for "
+                    + "strictness.", code: "unsupported_parameter", parameter: dropped.first)
         }
         call.trace.drop(dropped)
-        return prepared
     }
 
     private static func prepare(
@@ -67,7 +72,7 @@ enum UpstreamRoute {
             return (.translated(upstream: face.dialect, client: client), body)
         }
         var relays = false
-        if case .client = call.form { relays = relaying.relaysAnswers }
+        if case .client = call.form { relays = relaying.relays(call) }
         let strips = relays && call.stream && !call.includeUsage && relaying.asksForUsage
         let route = UpstreamRoute.same(relaying, relays: relays, stripsUsage: strips)
         if call.request == nil,
@@ -87,10 +92,12 @@ enum UpstreamRoute {
     ) throws(ParleyError) -> ByteBuffer {
         var request: ChatRequest
         if let given = call.request { request = given } else { request = try client.decodeRequest(call.body) }
+        if client.id != face.dialect.id { try client.checkTranslatable(request) }
         request.model = model
         request.stream = call.stream
         request.includeUsage = call.stream
         try request.apply(call.overrides)
+        if client.id != face.dialect.id { try client.prepareForTranslation(&request) }
         provider.adjust(&request, for: face)
         return try face.dialect.encodeRequest(request, dropped: &dropped)
     }
