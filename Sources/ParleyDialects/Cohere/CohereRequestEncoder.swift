@@ -8,7 +8,9 @@ struct CohereRequestEncoder {
     /// Fields that were left out.
     var dropped = DroppedNames()
 
-    static let losses = [
+    static let losses = own + Loss.unknown(to: "Cohere")
+
+    private static let own = [
         Loss("n", .refused, "An answer of Cohere has one choice; n above 1 is refused."),
         Loss("messages[].content[].input_audio", .refused, "There is no audio."),
         Loss("messages[].content[].file", .refused, "A file goes as text; any other is refused."),
@@ -27,7 +29,7 @@ struct CohereRequestEncoder {
         Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
         Loss("cache_control", .dropped, "The service caches prompts by itself."),
         Loss("reasoning_effort", .emulated, "`thinking`: disabled, or a budget of tokens; high has no bound."),
-    ] + Loss.unknown(to: "Cohere")
+    ]
 
     /// Fields that a client or the configuration may say in Cohere's own words.
     private static let ownFields: Set<String> = [

@@ -9,7 +9,9 @@ struct OllamaRequestEncoder {
     /// Fields that were left out.
     private(set) var dropped = DroppedNames()
 
-    static let losses = [
+    static let losses = own + Loss.unknown(to: "Ollama")
+
+    private static let own = [
         Loss("n", .refused, "An answer of Ollama has one choice; n above 1 is refused."),
         Loss("messages[].content[].image_url", .refused, "Images come as base64; an address is refused."),
         Loss("messages[].content[].input_audio", .refused, "There is no audio."),
@@ -25,7 +27,7 @@ struct OllamaRequestEncoder {
         Loss("cache_control", .dropped, "The server caches prompts by itself."),
         Loss("reasoning_effort", .emulated, "`think`: a level, false for none; tokens become the nearest level."),
         Loss("messages[].content", .emulated, "Text parts are joined by line feeds, and images stand beside the text."),
-    ] + Loss.unknown(to: "Ollama")
+    ]
 
     mutating func encode(_ request: ChatRequest) throws(ParleyError) -> JSONObject {
         if let n = request.n, n > 1 { throw ChatRequestEncoder.singleChoiceOnly }
