@@ -45,7 +45,7 @@ enum MessageDecoder {
         for key in ["tool_calls", "function_call", "refusal", "tool_call_id"] where fields.rest[key] == .null {
             fields.rest[key] = nil
         }
-        message.cacheMarks = CacheControl.marks(message, fields: fields.rest)
+        message.cacheMarks = ChatCacheControl.marks(message, fields: fields.rest)
         for member in fields.rest.members { message.extras.fields[member.key] = member.value }
         if !message.extras.fields.isEmpty { message.extras.dialect = .openAIChat }
         return message

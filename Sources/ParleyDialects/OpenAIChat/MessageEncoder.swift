@@ -53,18 +53,18 @@ extension ChatRequestEncoder {
     /// The fields of a message's parts beside their own, with the cache marks that nobody has said yet.
     private mutating func marked(_ message: Message, _ extras: [JSONValue]) -> [JSONValue] {
         var extras = extras
-        let saysItself = message.extras.of(.openAIChat)[CacheControl.field] != nil
+        let saysItself = message.extras.of(.openAIChat)[ChatCacheControl.field] != nil
         for (index, mark) in message.cacheMarks.sorted(by: { $0.key < $1.key }) {
             guard message.content.indices.contains(index) else { continue }
-            if extras.indices.contains(index), extras[index][CacheControl.field] != nil { continue }
+            if extras.indices.contains(index), extras[index][ChatCacheControl.field] != nil { continue }
             if saysItself, index == message.content.count - 1 { continue }
             guard quirks.cacheControl else {
-                drop([CacheControl.field])
+                drop([ChatCacheControl.field])
                 continue
             }
             while extras.count <= index { extras.append(.null) }
             var fields = extras[index].object ?? [:]
-            fields[CacheControl.field] = CacheControl.value(mark)
+            fields[ChatCacheControl.field] = ChatCacheControl.value(mark)
             extras[index] = .object(fields)
         }
         return extras

@@ -121,7 +121,7 @@ struct ChatRequestEncoder {
 
     private static func saysCacheControl(_ tool: Tool) -> Bool {
         let extras = tool.extras.of(.openAIChat)
-        return extras[CacheControl.field] != nil || extras["function"]?[CacheControl.field] != nil
+        return extras[ChatCacheControl.field] != nil || extras["function"]?[ChatCacheControl.field] != nil
     }
 
     private mutating func encode(_ tool: Tool) throws(ParleyError) -> JSONObject {
@@ -141,9 +141,9 @@ struct ChatRequestEncoder {
         object.members += extras.members
         if let mark = tool.cacheMark, !Self.saysCacheControl(tool) {
             if quirks.cacheControl {
-                object[CacheControl.field] = CacheControl.value(mark)
+                object[ChatCacheControl.field] = ChatCacheControl.value(mark)
             } else {
-                drop([CacheControl.field])
+                drop([ChatCacheControl.field])
             }
         }
         return object

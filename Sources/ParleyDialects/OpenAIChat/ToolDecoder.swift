@@ -22,7 +22,7 @@ enum ToolDecoder {
             if let nested = tool.extras.fields["function"] { others["function"] = nested }
             tool.extras = Extras(.openAIChat, others)
         }
-        tool.cacheMark = CacheControl.mark(others[CacheControl.field]) ?? tool.cacheMark
+        tool.cacheMark = ChatCacheControl.mark(others[ChatCacheControl.field]) ?? tool.cacheMark
         return tool
     }
 
@@ -35,7 +35,7 @@ enum ToolDecoder {
         if let parameters = try fields.object("parameters") { tool.parameters = .object(parameters) }
         tool.strict = try fields.bool("strict")
         fields.rest.members.removeAll { $0.value.isNull }
-        tool.cacheMark = CacheControl.mark(fields.rest[CacheControl.field])
+        tool.cacheMark = ChatCacheControl.mark(fields.rest[ChatCacheControl.field])
         if !fields.rest.isEmpty { tool.extras = Extras(.openAIChat, ["function": .object(fields.rest)]) }
         return tool
     }

@@ -5,7 +5,7 @@ import ParleyCore
 
 /// Anthropic's `cache_control`, which clients of OpenAI's dialect put on content parts, messages and tools too, and which
 /// some vendors take there.
-enum CacheControl {
+enum ChatCacheControl {
     static let field = "cache_control"
 
     /// The mark that a field says.
