@@ -49,6 +49,15 @@ phase() {
     return "$code"
 }
 
+# What a release build is given beside its sources. With Swift's runtime inside the program calls into it need no detour,
+# it starts without a search for libraries and runs where no Swift is installed. The packages that Parley uses are built
+# without run-time checks of exclusive access, as Parley itself is (Package.swift says why).
+release_flags=(-c release -Xswiftc -enforce-exclusivity=unchecked)
+swift_build="$(command -v swift-build || true)"
+if [[ -d "$(dirname -- "$(readlink -f -- "${swift_build:-/}")")/../lib/swift_static" ]]; then
+    release_flags+=(--static-swift-stdlib)
+fi
+
 # release PRODUCT…: builds those products for use, saying beforehand how long a first build takes.
 release() {
     local product title cores
@@ -59,6 +68,6 @@ release() {
             title="$title (release; the first build takes about $((cores < 8 ? (8 + cores - 1) / cores : 1)) minutes on $cores cores)"
         fi
         phase "$root/.build/server-build.log" "$title" \
-            "${swift[@]}" build --package-path "$root" -c release --product "$product"
+            "${swift[@]}" build --package-path "$root" "${release_flags[@]}" --product "$product"
     done
 }

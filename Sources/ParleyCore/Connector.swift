@@ -39,11 +39,29 @@ public protocol UpstreamAnswer: AnyObject {
     /// The rest of the framing may follow the last word of a stream a moment later; a connection that gets it can be
     /// used again. By default the same as `cancel`.
     func finish()
+
+    /// From now on, bytes that arrive while a task waits in `next` are offered to `receiver` first. By default none are.
+    func forward(to receiver: any ArrivalReceiver)
 }
 
 extension UpstreamAnswer {
     /// Closes the connection unless the body is complete.
     public func finish() { cancel() }
+
+    /// Nothing is offered.
+    public func forward(to receiver: any ArrivalReceiver) {}
+}
+
+/// Takes bytes of an answer as they arrive, without waking the task that waits for them. Used on the event loop of the
+/// call.
+public protocol ArrivalReceiver: AnyObject {
+    /// Whether it takes bytes at the moment; where not, they stay for the task.
+    var isReady: Bool { get }
+
+    /// Takes bytes that are not the body's last.
+    ///
+    /// - Returns: until when the task goes on waiting; nil where it must look: `next` then gives it empty bytes.
+    func receive(_ bytes: ByteBuffer) -> NIODeadline?
 }
 
 /// A request to an upstream, ready to be framed.

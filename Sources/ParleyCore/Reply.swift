@@ -46,6 +46,25 @@ public protocol AnswerBody: AnyObject {
 
     /// Gives up: closes the upstream unless the answer is complete.
     func cancel()
+
+    /// From now on, a piece that arrives while a task waits in `next` may go to `sink` at once, without waking the
+    /// task. By default every piece goes through `next`.
+    func forward(to sink: any AnswerSink)
+}
+
+extension AnswerBody {
+    /// Every piece goes through `next`.
+    public func forward(to sink: any AnswerSink) {}
+}
+
+/// Where pieces of an answer can go while the task that relays it waits for the next one. Used on the event loop of the
+/// call.
+public protocol AnswerSink: AnyObject {
+    /// Whether a piece can be sent at the moment; where not, the task must be woken.
+    var isReady: Bool { get }
+
+    /// Sends what `fill` appends, as one piece, unless it says false.
+    func send(filledBy fill: (inout ByteBuffer) -> Bool)
 }
 
 extension AnswerBody {

@@ -52,13 +52,23 @@ extension Exchange {
     ///
     /// - Throws: `forbidden` where the key may not use it, `notFound` with the closest names.
     func resolve(_ name: String, _ key: KeyRecord) async throws(ParleyError) -> any Model {
+        if let model = try known(name, key) { return model }
+        await snapshot.lists.refresh(through: shard)
+        return try listed(name, key)
+    }
+
+    @inline(never)
+    private func known(_ name: String, _ key: KeyRecord) throws(ParleyError) -> (any Model)? {
         if key.forcedModel == nil, !Directory.allowed(name, patterns: key.models) {
             throw ParleyError(
                 .forbidden, "The key \"\(key.name)\" may not use the model \"\(name.prefix(200))\".",
                 code: "model_not_allowed", parameter: "model")
         }
-        if case .model(let model) = snapshot.lists.directory.resolve(name) { return model }
-        await snapshot.lists.refresh(through: shard)
+        return snapshot.lists.model(named: name)
+    }
+
+    @inline(never)
+    private func listed(_ name: String, _ key: KeyRecord) throws(ParleyError) -> any Model {
         switch snapshot.lists.directory.resolve(name, patterns: key.models) {
         case .model(let model): return model
         case .unknown(let suggestions):

@@ -145,7 +145,7 @@ final class Exchange {
     /// 7. Relay: passes on what was found.
     private func relay() async throws(ParleyError) {
         guard let answer else { return }
-        defer { observe(answer.body.observed) }
+        defer { observe() }
         if answer.isStream {
             try await relayStream(answer.body, by: answer.deadline)
         } else {
@@ -155,6 +155,7 @@ final class Exchange {
 
     /// The one relay loop: everything the upstream has ready goes out in one write, then the client must have room.
     private func relayStream(_ body: any AnswerBody, by deadline: NIODeadline) async throws(ParleyError) {
+        body.forward(to: client)
         var isOpen = true
         while isOpen {
             var piece = client.makePiece()
@@ -266,6 +267,12 @@ final class Exchange {
     private func note(_ error: ParleyError) {
         record.error = error.kind.rawValue
         record.outcome = error.kind == .cancelled ? .cancelled : .failed
+    }
+
+    /// A function of its own: an observation is large, and the frame of a function that waits is held for long.
+    @inline(never)
+    private func observe() {
+        if let seen = answer?.body.observed { observe(seen) }
     }
 
     func observe(_ seen: Observation) {

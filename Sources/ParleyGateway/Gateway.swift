@@ -16,7 +16,6 @@ public final class Gateway: Sendable {
     private let shards: [Shard]
     private let listeners: [any Channel]
     private let state: GatewayState
-    private let limits: EndpointLimits
 
     /// Starts to listen; when this returns, connections are taken.
     ///
@@ -50,19 +49,18 @@ public final class Gateway: Sendable {
             throw error
         }
         return Gateway(
-            group: group, shards: Array(shards.values), listeners: channels, state: state, limits: limits,
+            group: group, shards: Array(shards.values), listeners: channels, state: state,
             addresses: zip(settings.listen, channels).map { Self.real($0, $1) })
     }
 
     private init(
         group: MultiThreadedEventLoopGroup, shards: [Shard], listeners: [any Channel], state: GatewayState,
-        limits: EndpointLimits, addresses: [ListenAddress]
+        addresses: [ListenAddress]
     ) {
         self.group = group
         self.shards = shards
         self.listeners = listeners
         self.state = state
-        self.limits = limits
         self.addresses = addresses
     }
 

@@ -3,6 +3,7 @@
 
 import NIOCore
 import ParleyCore
+import ParleyDialects
 import ParleyWire
 import Testing
 

@@ -53,6 +53,13 @@ public final class ModelLists: Sendable {
     /// The models by name.
     public var directory: Directory { state.withLock { $0.directory }.directory }
 
+    /// The model of a name; nil where there is none. Spares a call the copy of a whole directory.
+    public func model(named name: String) -> (any Model)? {
+        let boxed = state.withLock { $0.directory }
+        guard case .model(let model) = boxed.directory.resolve(name) else { return nil }
+        return model
+    }
+
     /// What its provider says about a model, by the name clients use.
     public func description(of name: String) -> ListedModel? {
         state.withLock { $0.descriptions[name] }

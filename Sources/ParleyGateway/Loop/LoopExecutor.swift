@@ -5,9 +5,8 @@ import NIOCore
 
 /// Runs the tasks of one event loop on that loop.
 ///
-/// A resumed task is appended to a queue that is drained once per tick of the loop, after its I/O callbacks: all reads
-/// of a tick come first, then all writes, which is cheaper under many streams than running inline, and nothing is ever
-/// re-entered.
+/// A resumed task is appended to a queue that is drained once per tick of the loop, after its I/O callbacks: no task runs
+/// inside a callback, and nothing is ever re-entered.
 ///
 /// `@unchecked Sendable`: the queue is touched only on the loop; `enqueue`, the one entry for other threads, hops there.
 final class LoopExecutor: TaskExecutor, @unchecked Sendable {

@@ -17,9 +17,6 @@ struct SweepList<Element: Swept> {
     /// When each element wants to be swept, side by side: a sweep of thousands that wait touches none of them.
     private var deadlines: [NIODeadline] = []
 
-    /// How many there are.
-    var count: Int { elements.count }
-
     /// Adds an element that wants to be swept from `deadline` on.
     mutating func add(_ element: Element, deadline: NIODeadline = .distantFuture) {
         element.sweepIndex = elements.count

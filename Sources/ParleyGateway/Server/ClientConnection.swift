@@ -267,12 +267,17 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         context?.channel.setOption(.autoRead, value: isReading).whenFailure { _ in }
     }
 
+    /// What answers a request; not a part of `serve`, whose frame is held as long as the connection.
+    @inline(never)
+    private func exchange(for request: Request) -> Exchange {
+        response = Response()
+        response.isIdle = false
+        return Exchange(shard: shard, client: self, request: request)
+    }
+
     private func serve() async {
         while let request = await nextRequest() {
-            response = Response()
-            response.isIdle = false
-            let exchange = Exchange(shard: shard, client: self, request: request)
-            await exchange.run()
+            await exchange(for: request).run()
             response.isIdle = true
             upload = nil
             guard response.keepsAlive, !response.isAborted, !isClosed else { break }

@@ -125,6 +125,20 @@ extension ClientConnection {
         }
     }
 
+}
+
+extension ClientConnection: AnswerSink {
+    /// Whether a stream's head was sent and the client takes more of it.
+    var isReady: Bool { isWritable && response.hasHead && response.takesComments }
+
+    func send(filledBy fill: (inout ByteBuffer) -> Bool) {
+        guard let head = response.streamHead else { return }
+        var piece = makePiece()
+        if fill(&piece.bytes) { send(&piece, head: head, isLast: false) }
+    }
+}
+
+extension ClientConnection {
     /// Bytes up to which a second buffer costs more than a copy.
     private static let joinLimit = 4 << 10
 

@@ -13,11 +13,14 @@ final class EndpointLimit: Sendable {
         var waiting: [ObjectIdentifier: Pool] = [:]
     }
 
+    /// Held, so that no other endpoint gets the same identity as long as the limit is known.
+    private let endpoint: Endpoint
     private let limit: Int
     private let state = Mutex(State())
 
-    init(_ limit: Int) {
+    init(_ limit: Int, of endpoint: Endpoint) {
         self.limit = limit
+        self.endpoint = endpoint
     }
 
     /// A slot, or nil when none is free; then `pool` is called when one may be.
@@ -66,22 +69,26 @@ final class EndpointSlot {
 
 /// The limits of all endpoints that have one.
 final class EndpointLimits: Sendable {
-    private let limits = Mutex<[ObjectIdentifier: (endpoint: Endpoint, limit: EndpointLimit)]>([:])
+    /// A limit that lives as long as a pool or a slot has it: after a reload that is until the last request to the old
+    /// endpoint is answered and its pools have expired.
+    private struct Entry {
+        weak var limit: EndpointLimit?
+    }
+
+    private let entries = Mutex<[ObjectIdentifier: Entry]>([:])
+
+    /// How many are remembered.
+    var count: Int { entries.withLock(\.count) }
 
     /// The limit of `endpoint`, or nil when it has none.
     func limit(of endpoint: Endpoint) -> EndpointLimit? {
         guard let most = endpoint.connectionLimit else { return nil }
-        return limits.withLock { limits in
-            if let known = limits[ObjectIdentifier(endpoint)] { return known.limit }
-            let limit = EndpointLimit(most)
-            limits[ObjectIdentifier(endpoint)] = (endpoint, limit)
+        return entries.withLock { entries in
+            if let known = entries[ObjectIdentifier(endpoint)]?.limit { return known }
+            entries = entries.filter { $0.value.limit != nil }
+            let limit = EndpointLimit(most, of: endpoint)
+            entries[ObjectIdentifier(endpoint)] = Entry(limit: limit)
             return limit
         }
-    }
-
-    /// Forgets the endpoints that a new configuration no longer has.
-    func keep(_ endpoints: [Endpoint]) {
-        let kept = Set(endpoints.map(ObjectIdentifier.init))
-        limits.withLock { $0 = $0.filter { kept.contains($0.key) } }
     }
 }

@@ -14,9 +14,12 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     private static let rest = (time: TimeAmount.seconds(1), bytes: 16 << 10)
 
     private let shard: Shard
-    private weak var connection: UpstreamConnection?
+    /// Let go of when the answer is over, one way or the other: each holds the other until then.
+    private var connection: UpstreamConnection?
     private let waiter: Waiter
     private var unread: ByteBuffer?
+    /// Takes what arrives while the task waits; let go of when the answer is over.
+    private var receiver: (any ArrivalReceiver)?
     private var isEnded = false
     /// The bytes that came after `finish`; nil before it.
     private var restBytes: Int?
@@ -28,6 +31,10 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     private(set) var headers = HeaderBlock()
     /// Whether any byte of the answer arrived.
     private(set) var hasArrived = false
+    /// When the answer is given up.
+    private var deadline = NIODeadline.distantFuture
+    /// When the shard's list says so: not later, and only written where it must be sooner.
+    private var listed = NIODeadline.distantFuture
     /// Whether the task waits: a deadline that passes while nobody does is none.
     private var isAwaited = false
     /// The time limits of an upload that is not complete, and when the answer must begin.
@@ -77,17 +84,23 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     func finish() {
         guard !isEnded, failure == nil else { return }
         unread = nil
+        receiver = nil
         restBytes = 0
         // The request is over as far as the provider's limit goes.
         slot?.release()
         slot = nil
-        shard.streams.setDeadline(.now() + Self.rest.time, of: self)
+        expire(at: .now() + Self.rest.time)
         connection?.drained(self)
+    }
+
+    func forward(to receiver: any ArrivalReceiver) {
+        guard !isEnded, failure == nil, restBytes == nil else { return }
+        self.receiver = receiver
     }
 
     private func wait(until deadline: NIODeadline) async throws(ParleyError) {
         // Stays set when the wait is over, which costs nothing; the sweep asks whether anybody still waits.
-        shard.streams.setDeadline(deadline, of: self)
+        expire(at: deadline)
         isAwaited = true
         await waiter.wait()
         isAwaited = false
@@ -95,6 +108,16 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
             cancel()
             throw ParleyError(.cancelled, "The request was cancelled.")
         }
+    }
+
+    private func expire(at deadline: NIODeadline) {
+        self.deadline = deadline
+        if deadline < listed { list(deadline) }
+    }
+
+    private func list(_ deadline: NIODeadline) {
+        listed = deadline
+        shard.streams.setDeadline(deadline, of: self)
     }
 
     // MARK: The connection's side
@@ -130,7 +153,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         guard status == 0, let upload else { return }
         let deadline = NIODeadline.now() + upload.idle
         uploadDeadline = deadline
-        shard.streams.setDeadline(deadline, of: self)
+        expire(at: deadline)
     }
 
     /// All of the body was sent: from now on the answer's head is waited for.
@@ -139,11 +162,21 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         self.upload = nil
         let deadline = NIODeadline.now() + upload.head
         uploadDeadline = deadline
-        shard.streams.setDeadline(deadline, of: self)
+        expire(at: deadline)
     }
 
-    /// Wakes the task.
+    /// A read is complete: wakes the task, unless what came can go on without it.
     func signal() {
+        if waiter.isWaiting, !isEnded, let receiver, let bytes = unread, receiver.isReady {
+            unread = nil
+            if let deadline = receiver.receive(bytes) {
+                expire(at: deadline)
+                connection?.drained(self)
+                return
+            }
+            // What the task wakes up to.
+            unread = ByteBuffer()
+        }
         waiter.signal()
     }
 
@@ -166,6 +199,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
 
     private func leave() {
         connection = nil
+        receiver = nil
         slot?.release()
         slot = nil
         shard.streams.remove(self)
@@ -175,7 +209,8 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
 extension UpstreamStream: Swept {
     /// Called by the shard's sweep.
     func sweep(now: NIODeadline) {
-        guard isAwaited || restBytes != nil else { return shard.streams.setDeadline(.distantFuture, of: self) }
+        guard isAwaited || restBytes != nil else { return list(.distantFuture) }
+        guard deadline <= now else { return list(deadline) }
         let what = status == 0 ? "did not answer" : "went silent"
         fail(ParleyError(.timeout, "The upstream \(what) within the time allowed."))
     }

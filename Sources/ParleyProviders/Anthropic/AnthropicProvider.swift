@@ -135,7 +135,7 @@ final class AnthropicProvider: ListsModels {
             let value = try await ModelList.value(
                 target, head: access.head(target, own, contentType: nil), provider: id, dialect: dialect,
                 connector: connector)
-            guard let page = AnthropicModelList.value(value) else {
+            guard let page = AnthropicModelList.page(value) else {
                 throw ParleyError(.upstreamUnavailable, "\(id): the list of models is unreadable")
             }
             let news = page.models.filter { seen.insert($0.id).inserted }

@@ -118,24 +118,3 @@ enum GeminiTarget {
         }
     }
 }
-
-/// Text in paths and queries (RFC 3986).
-enum PercentEncoding {
-    /// The text as one segment of a path, or one value of a query: names come from clients.
-    static func segment(_ text: String) -> String {
-        var out = ""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"), UInt8(ascii: "@"):
-                out.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let digits = String(byte, radix: 16, uppercase: true)
-                out += digits.count == 1 ? "%0\(digits)" : "%\(digits)"
-            }
-        }
-        // A dot alone is a step, not a name.
-        return out.allSatisfy { $0 == "." } ? out.replacing(".", with: "%2E") : out
-    }
-}

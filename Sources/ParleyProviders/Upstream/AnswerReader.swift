@@ -62,9 +62,25 @@ final class AnswerReader {
         if let bytes = take() { return bytes }
         let start = waitingSince ?? .now()
         waitingSince = start
-        let bytes = try await answer.next(by: min(deadline, limits.total, start + limits.idle))
+        let bytes = try await answer.next(by: end(ofWaitSince: start, by: deadline))
         waitingSince = nil
         return bytes
+    }
+
+    /// Offers what arrives while a task waits in `next` to `receiver` first.
+    func forward(to receiver: any ArrivalReceiver) { answer.forward(to: receiver) }
+
+    /// Something came and was taken without the task that waits in `next`.
+    ///
+    /// - Returns: until when it waits now.
+    func waitAnew(by deadline: NIODeadline) -> NIODeadline {
+        let now = NIODeadline.now()
+        waitingSince = now
+        return end(ofWaitSince: now, by: deadline)
+    }
+
+    private func end(ofWaitSince start: NIODeadline, by deadline: NIODeadline) -> NIODeadline {
+        min(deadline, limits.total, start + limits.idle)
     }
 
     /// Everything up to the end, or up to more than `limit` bytes.

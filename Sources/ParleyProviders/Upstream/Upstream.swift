@@ -39,12 +39,23 @@ public struct Upstream: Model {
         call.trace.begin(name)
         do throws(ParleyError) {
             if case .chat = call.operation {} else { return try await other(call) }
-            return try await UpstreamAttempt(call, provider: provider, model: model).reply()
+            return try await attempt(call).reply()
         } catch {
-            let named = error.named(provider.id)
-            call.trace.fail(name, named.kind)
-            throw named
+            throw failed(error, call)
         }
+    }
+
+    // Apart from `answer`: a call is large, and the frame of a function that waits is held for long.
+    @inline(never)
+    private func attempt(_ call: Call) throws(ParleyError) -> UpstreamAttempt {
+        try UpstreamAttempt(call, provider: provider, model: model)
+    }
+
+    @inline(never)
+    private func failed(_ error: ParleyError, _ call: Call) -> ParleyError {
+        let named = error.named(provider.id)
+        call.trace.fail(name, named.kind)
+        return named
     }
 }
 

@@ -16,8 +16,13 @@ final class UpstreamBody: AnswerBody {
     let contentType = "text/event-stream; charset=utf-8"
     private let reader: AnswerReader
     private var relay: any StreamRelay
-    private var opening = ByteBuffer()
+    /// What went through the relay and was not handed out yet.
+    private var ready = ByteBuffer()
     private var state = State.open
+    /// Where pieces go that arrive while the task waits.
+    private var sink: (any AnswerSink)?
+    /// Until when the task waits in `next`.
+    private var deadline = NIODeadline.distantFuture
 
     var observed: Observation { relay.observed }
 
@@ -30,7 +35,7 @@ final class UpstreamBody: AnswerBody {
     ///
     /// - Throws: what went wrong before: nothing has been promised to the client then.
     func open() async throws(ParleyError) {
-        while isOpening { push(try await reader.nextBeforeFirst(), into: &opening) }
+        while isOpening { push(try await reader.nextBeforeFirst(), into: &ready) }
         // A failure right behind the first words counts as one after them, however the bytes were cut.
         if case .failed(let error) = state, !relay.isMeaningful { throw error }
     }
@@ -41,17 +46,8 @@ final class UpstreamBody: AnswerBody {
     }
 
     func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
-        if opening.readableBytes > 0 {
-            if out.readableBytes == 0 { out = opening } else { out.writeBuffer(&opening) }
-            opening = ByteBuffer()
-            if case .complete = state { return false }
-            return true
-        }
-        switch state {
-        case .complete: return false
-        case .failed(let error): throw error
-        case .open: break
-        }
+        guard case .open = state, ready.readableBytes == 0 else { return try handOut(into: &out) }
+        self.deadline = deadline
         let bytes: ByteBuffer?
         do throws(ParleyError) {
             bytes = try await reader.next(by: deadline)
@@ -60,7 +56,19 @@ final class UpstreamBody: AnswerBody {
             if error.kind != .timeout { state = .failed(error) }
             throw error
         }
-        push(bytes, into: &out)
+        // Empty where `receive` took what came.
+        if bytes?.readableBytes != 0 { push(bytes, into: &out) }
+        return try handOut(into: &out)
+    }
+
+    /// Appends what is ready and says whether more may come; a failure is thrown when all before it was handed out.
+    private func handOut(into out: inout ByteBuffer) throws(ParleyError) -> Bool {
+        if ready.readableBytes > 0 {
+            if out.readableBytes == 0 { out = ready } else { out.writeBuffer(&ready) }
+            ready = ByteBuffer()
+            if case .complete = state { return false }
+            return true
+        }
         switch state {
         case .open: return true
         case .complete: return false
@@ -94,6 +102,31 @@ final class UpstreamBody: AnswerBody {
             // The client's end does not wait for what the upstream may still send.
             reader.finish()
         }
+    }
+}
+
+extension UpstreamBody: ArrivalReceiver {
+    func forward(to sink: any AnswerSink) {
+        self.sink = sink
+        reader.forward(to: self)
+    }
+
+    var isReady: Bool { sink?.isReady ?? false }
+
+    /// Puts what arrived through the relay and straight to the sink. The task is woken only at the end, after a failure
+    /// and where the client is slow.
+    func receive(_ bytes: ByteBuffer) -> NIODeadline? {
+        guard let sink else { return nil }
+        sink.send { out in
+            let start = out.writerIndex
+            push(bytes, into: &out)
+            if case .open = state { return true }
+            // The last piece has an end of its own.
+            ready = out.getSlice(at: start, length: out.writerIndex - start) ?? ByteBuffer()
+            return false
+        }
+        guard case .open = state, sink.isReady else { return nil }
+        return reader.waitAnew(by: deadline)
     }
 }
 

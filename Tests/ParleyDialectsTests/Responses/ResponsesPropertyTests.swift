@@ -52,7 +52,7 @@ struct ResponsesPropertyTests {
                 events.append(.text(choice: 0, text()))
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["annotations": [annotation]])))
             case 6:
-                let item: JSONValue = ["id": "ws_\(events.count)", "type": "web_search_call", "status": "completed"]
+                let item: JSONValue = ["id": .string("ws_\(events.count)"), "type": "web_search_call", "status": "completed"]
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["output_items": [item]])))
             default: events.append(.text(choice: 0, text()))
             }
