@@ -44,6 +44,8 @@ public enum Registry {
         Kind(
             name: "bedrock", summary: "Amazon Bedrock", isBuilt: true, options: BedrockProvider.options
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
+        own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
+        own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -71,6 +73,8 @@ public enum Registry {
         $0.needsKey = false
         // Only where an answer is translated: relayed ones stay as they are.
         $0.quirks.inlineThinking = true
+        // Servers of one's own sample by it, nearly all of them.
+        $0.quirks.knownFields = ["top_k"]
         $0.quirks.completions = true
     }
 
@@ -82,9 +86,18 @@ public enum Registry {
         }
     }
 
+    /// A kind with an API of its own.
+    private static func own(
+        _ name: String, _ summary: String, options: [String] = [],
+        _ make: @escaping @Sendable (ProviderSetup) throws(ProviderError) -> any Provider
+    ) -> Kind {
+        Kind(name: name, summary: summary, isBuilt: true, options: options) { setup throws(ProviderError) in
+            ProviderSource(try make(setup), setup: setup)
+        }
+    }
+
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("ollama", "Ollama, native API", []),
         later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
@@ -96,7 +109,6 @@ public enum Registry {
         later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
         later("fitten", "Fitten Code", ["username", "password"]),
         later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),
-        later("cohere", "Cohere, native API", []),
         later("replicate", "Replicate", []),
     ]
 

@@ -59,9 +59,15 @@ extension ChatRequest {
         case "logprobs": logprobs = choose(logprobs, given.logprobs)
         case "top_logprobs": topLogprobs = choose(topLogprobs, given.topLogprobs)
         case "seed": seed = choose(seed, given.seed)
-        case "reasoning_effort": reasoningEffort = choose(reasoningEffort, given.reasoningEffort)
+        case "reasoning_effort":
+            // A budget in tokens says the same, and a client may have said that.
+            guard isForced || reasoningBudget == nil else { return }
+            reasoningEffort = choose(reasoningEffort, given.reasoningEffort)
+            if isForced { reasoningBudget = nil }
         case "user": user = choose(user, given.user)
         default:
+            // Not OpenAI's own, so it stays among the extras too.
+            if name == "top_k" { topK = choose(topK, given.topK) }
             guard extras.dialect == nil || extras.dialect == .openAIChat else { return }
             extras.dialect = .openAIChat
             if isForced || extras.fields[name] == nil { extras.fields[name] = value }

@@ -108,33 +108,18 @@ enum ReasoningPieces {
         // Gemini signs texts, too: such a signature stands alone, since it does not belong to the thoughts before it.
         let signsText = piece.text.isEmpty && piece.signature != nil && piece.origin == .gemini
         guard !signsText, var last = list.popLast() else { return list.append(piece) }
-        if last.opaque == nil, piece.opaque == nil, last.signature == nil {
+        if last.opaque == nil, piece.opaque == nil, last.signature == nil,
+            last.origin == nil || piece.origin == nil || last.origin == piece.origin
+        {
             last.text += piece.text
             last.signature = piece.signature
-            if last.origin == nil { last.origin = piece.origin }
+            last.origin = last.origin ?? piece.origin
             list.append(last)
-        } else if let merged = merged(last, piece) {
-            list.append(merged)
+        } else if let joined = ReasoningDetails.joined(last, piece) {
+            list.append(joined)
         } else {
             list += [last, piece]
         }
-    }
-
-    private static func merged(_ last: Reasoning, _ piece: Reasoning) -> Reasoning? {
-        guard case .object(var object)? = last.opaque, case .object(let news)? = piece.opaque,
-            let index = object["index"], index == news["index"], object["type"] == news["type"],
-            object["id"] == nil || news["id"] == nil || object["id"] == news["id"]
-        else { return nil }
-        for member in news.members where !member.value.isNull {
-            if ["text", "summary", "data"].contains(member.key), let text = object[member.key]?.string,
-                let more = member.value.string
-            {
-                object[member.key] = .string(text + more)
-            } else {
-                object[member.key] = member.value
-            }
-        }
-        return ReasoningFields.detail(.object(object))
     }
 }
 

@@ -45,6 +45,7 @@ enum MessageDecoder {
         for key in ["tool_calls", "function_call", "refusal", "tool_call_id"] where fields.rest[key] == .null {
             fields.rest[key] = nil
         }
+        message.cacheMarks = ChatCacheControl.marks(message, fields: fields.rest)
         for member in fields.rest.members { message.extras.fields[member.key] = member.value }
         if !message.extras.fields.isEmpty { message.extras.dialect = .openAIChat }
         return message
@@ -89,7 +90,12 @@ enum MessageDecoder {
         if let call = try fields.object("function_call"), message.toolCalls.isEmpty {
             message.toolCalls = [try ToolDecoder.legacyCall(call, id: legacyID, path + ".function_call")]
         }
+        let details = fields.rest["reasoning_details"]
         message.reasoning = ReasoningFields.take(from: &fields.rest)
+        // Whoever made the elements wants them back unchanged, also what has no neutral meaning.
+        if let details, case .array(let list) = details, list != ReasoningFields.details(message.reasoning) {
+            fields.rest["reasoning_details"] = details
+        }
     }
 }
 
@@ -137,7 +143,8 @@ enum PartDecoder {
         var inner = FieldReader(object, path: path)
         let id = try inner.string("file_id")
         let data = try inner.string("file_data")
-        let part = FilePart(id: id, data: data, name: try inner.string("filename"))
+        var part = FilePart(id: id, data: data, name: try inner.string("filename"))
+        part.mediaType = data.flatMap { DataURL($0) }?.mediaType
         guard part.id != nil || part.data != nil else { throw RequestFault.missing(path + ".file_id") }
         if !inner.rest.isEmpty { fields.rest["file"] = .object(inner.rest) }
         return .file(part)

@@ -17,9 +17,10 @@ extension ChatRequestEncoder {
         var object = JSONObject()
         var extras = message.extras.of(.openAIChat)
         let partExtras = extras.remove(MessageDecoder.partExtras)?.array ?? []
+        let details = extras.remove("reasoning_details")
         let sendsLegacyResult = message.role == .function && quirks.legacyFunctions
         object.members.append(.init("role", .string(word(for: message.role))))
-        object.members.append(.init("content", try content(of: message, partExtras, path)))
+        object.members.append(.init("content", try content(of: message, marked(message, partExtras), path)))
         if let name = message.name { object.members.append(.init("name", .string(name))) }
         if let refusal = message.refusal { object.members.append(.init("refusal", .string(refusal))) }
         if let id = message.toolCallID, !sendsLegacyResult {
@@ -34,12 +35,39 @@ extension ChatRequestEncoder {
         if !message.reasoning.isEmpty {
             if quirks.acceptsReasoningBack {
                 ReasoningFields.put(message.reasoning, into: &object, name: quirks.reasoningField)
+                if let details, Self.says(details, message.reasoning) { object["reasoning_details"] = details }
             } else {
                 drop(["messages[].reasoning_content"])
             }
         }
+        if message.isError { drop(["tool error flag"]) }
         for member in extras.members where object[member.key] == nil { object.members.append(member) }
         return object
+    }
+
+    /// Whether the elements a message came with are still what its reasoning says.
+    private static func says(_ details: JSONValue, _ reasoning: [Reasoning]) -> Bool {
+        (details.array ?? []).allSatisfy { reasoning.contains(ReasoningDetails.reasoning($0)) }
+    }
+
+    /// The fields of a message's parts beside their own, with the cache marks that nobody has said yet.
+    private mutating func marked(_ message: Message, _ extras: [JSONValue]) -> [JSONValue] {
+        var extras = extras
+        let saysItself = message.extras.of(.openAIChat)[ChatCacheControl.field] != nil
+        for (index, mark) in message.cacheMarks.sorted(by: { $0.key < $1.key }) {
+            guard message.content.indices.contains(index) else { continue }
+            if extras.indices.contains(index), extras[index][ChatCacheControl.field] != nil { continue }
+            if saysItself, index == message.content.count - 1 { continue }
+            guard quirks.cacheControl else {
+                drop([ChatCacheControl.field])
+                continue
+            }
+            while extras.count <= index { extras.append(.null) }
+            var fields = extras[index].object ?? [:]
+            fields[ChatCacheControl.field] = ChatCacheControl.value(mark)
+            extras[index] = .object(fields)
+        }
+        return extras
     }
 
     private func word(for role: Message.Role) -> String {
@@ -51,7 +79,9 @@ extension ChatRequestEncoder {
     }
 
     private func content(of message: Message, _ extras: [JSONValue], _ path: String) throws(ParleyError) -> JSONValue {
-        if message.contentIsText, message.content.count == 1, case .text(let text)? = message.content.first {
+        // Only a part can have fields beside its own.
+        let isPlain = message.contentIsText && extras.isEmpty
+        if isPlain, message.content.count == 1, case .text(let text)? = message.content.first {
             return .string(text)
         }
         if message.content.isEmpty {
@@ -88,12 +118,7 @@ extension ChatRequestEncoder {
             return ["type": "image_url", "image_url": .object(image)]
         case .audio(let data, let format):
             return ["type": "input_audio", "input_audio": ["data": .string(data), "format": .string(format)]]
-        case .file(let file):
-            var object = JSONObject()
-            if let id = file.id { object.members.append(.init("file_id", .string(id))) }
-            if let data = file.data { object.members.append(.init("file_data", .string(data))) }
-            if let name = file.name { object.members.append(.init("filename", .string(name))) }
-            return ["type": "file", "file": .object(object)]
+        case .file(let file): return try encode(file, path)
         case .opaque(let dialect, let value):
             if dialect == .openAIChat, let object = value.object { return object }
             throw ParleyError(
@@ -102,12 +127,37 @@ extension ChatRequestEncoder {
         }
     }
 
+    private func encode(_ file: FilePart, _ path: String) throws(ParleyError) -> JSONObject {
+        if file.id == nil, file.data == nil, let text = file.text { return ["type": "text", "text": .string(text)] }
+        let data = file.data.map { Self.dataURL($0, file.mediaType) }
+        if quirks.documentURLs, file.id == nil, let address = file.url ?? data {
+            return ["type": "document_url", "document_url": .string(address)]
+        }
+        if let url = file.url, file.id == nil, data == nil, file.mediaType?.hasPrefix("image/") == true {
+            return ["type": "image_url", "image_url": ["url": .string(url)]]
+        }
+        guard file.id != nil || data != nil else {
+            throw RequestFault.unsupported(path, "takes files by id or content, not by address")
+        }
+        var object = JSONObject()
+        if let id = file.id { object.members.append(.init("file_id", .string(id))) }
+        if let data { object.members.append(.init("file_data", .string(data))) }
+        if let name = file.name { object.members.append(.init("filename", .string(name))) }
+        return ["type": "file", "file": .object(object)]
+    }
+
+    /// Content with its type, which other dialects say apart.
+    private static func dataURL(_ data: String, _ mediaType: String?) -> String {
+        guard let mediaType, DataURL(data) == nil, !data.hasPrefix("data:") else { return data }
+        return DataURL(mediaType: mediaType, base64: data).text
+    }
+
     private func encode(_ call: ToolCall) -> JSONValue {
         let type = call.isCustom ? "custom" : "function"
         var inner: JSONObject = [
             "name": .string(call.name), (call.isCustom ? "input" : "arguments"): .string(call.arguments),
         ]
-        var extras = call.extras.of(.openAIChat)
+        var extras = quirks.thoughtSignatures ? ThoughtSignature.fields(of: call) : call.extras.of(.openAIChat)
         if call.isLegacy { extras[ToolDecoder.legacyMark] = nil }
         if let nested = extras.remove(type)?.object { inner.members += nested.members }
         var object: JSONObject = ["id": .string(toolID(call.id)), "type": .string(type), type: .object(inner)]

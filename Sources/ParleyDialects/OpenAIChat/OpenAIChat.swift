@@ -29,8 +29,27 @@ public struct OpenAIChat: Dialect {
     /// `openai-chat`.
     public var id: DialectID { .openAIChat }
 
-    /// Fields of Responses that Chat Completions does not have.
-    public var losses: [Loss] { ResponsesExtras.lossesInChat }
+    /// What OpenAI's chat, or the vendor with these quirks, has no words for.
+    public var losses: [Loss] {
+        let known: [Loss] = [
+            Loss("messages[].content[]", .refused, "A part that only another vendor knows is refused."),
+            Loss("messages[].content[].file", .refused, "Files go by id or content; an address alone is refused."),
+            Loss("tools", .refused, "A tool that only another vendor has is refused."),
+            Loss("response_format", .refused, "A format that only another vendor knows is refused."),
+            Loss("tool_choice", .dropped, "A choice that only another vendor knows."),
+            Loss("top_k", .dropped, "Sent where the vendor's `known_fields` name it."),
+            Loss("reasoning_effort", .dropped, "A budget of no tokens, for which not every model has a word."),
+            Loss("reasoning_effort", .emulated, "A budget in tokens is the nearest word."),
+            Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
+            Loss("cache_control", .dropped, "Marks of other dialects; sent where the vendor takes `cache_control`."),
+            Loss("messages[].content[].file", .emulated, "A file of plain text is a text part."),
+        ]
+        let choices = [Loss("n", .refused, "The vendor gives one choice; n above 1 is refused.")]
+        return known + ResponsesExtras.lossesInChat + (quirks.singleChoice ? choices : [])
+            + quirks.droppedFields.sorted().map { Loss($0, .dropped, "The vendor refuses it.") }
+            + (quirks.acceptsReasoningBack
+                ? [] : [Loss("messages[].reasoning_content", .dropped, "The vendor refuses it in earlier turns.")])
+    }
 
     /// Scans and checks a body, without building a tree.
     ///

@@ -42,6 +42,12 @@ public struct Quirks: Sendable, Equatable {
     public var acceptsReasoningBack = true
     /// The field for the reasoning of earlier turns.
     public var reasoningField = "reasoning_content"
+    /// True where `cache_control` may stand on content parts and tools.
+    public var cacheControl = false
+    /// True where a tool call's `extra_content` must carry Gemini's signature back.
+    public var thoughtSignatures = false
+    /// True where a document is a part of type `document_url`, with an address or a `data:` URL.
+    public var documentURLs = false
     /// True where reasoning arrives inline as `<think>…</think>` and must be told apart from the answer.
     public var inlineThinking = false
     /// True where every chunk also carries the whole `message` so far; only the delta counts.

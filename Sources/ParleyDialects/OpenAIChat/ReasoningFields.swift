@@ -28,7 +28,7 @@ enum ReasoningFields {
         }
         var details: [Reasoning] = []
         if case .array(let list)? = object["reasoning_details"] {
-            details = list.map(detail)
+            details = list.map(ReasoningDetails.reasoning)
             object["reasoning_details"] = nil
         } else if object["reasoning_details"] == .null {
             object["reasoning_details"] = nil
@@ -37,56 +37,27 @@ enum ReasoningFields {
         // DeepSeek refuses a tool loop whose turns do not say their reasoning, be it empty.
         if text.isEmpty, details.isEmpty { return isSaid ? [Reasoning("")] : [] }
         if text.isEmpty || text == detailed { return details }
-        if !detailed.isEmpty, text.hasSuffix(detailed) { text.removeLast(detailed.count) }
+        if !detailed.isEmpty, text.hasSuffix(detailed) {
+            text.removeLast(detailed.count)
+        } else if !detailed.isEmpty, text.hasPrefix(detailed) {
+            return details + [Reasoning(String(text.dropFirst(detailed.count)))]
+        }
         return [Reasoning(text)] + details
     }
 
-    /// One element of `reasoning_details`.
-    static func detail(_ value: JSONValue) -> Reasoning {
-        let text = value["text"]?.string ?? value["summary"]?.string ?? ""
-        let signature = value["signature"]?.string
-        let origin = origin(of: value)
-        if let signature, value == signed(text, signature, origin) {
-            return Reasoning(text, signature: signature, origin: origin)
+    /// The elements that reasoning is written as.
+    static func details(_ reasoning: [Reasoning]) -> [JSONValue] {
+        var details: [JSONValue] = []
+        for piece in reasoning {
+            if let detail = ReasoningDetails.element(piece, index: details.count) { details.append(detail) }
         }
-        return Reasoning(text, signature: signature, opaque: value, origin: origin)
-    }
-
-    /// Whose an element is, in the words that OpenRouter made for it.
-    private static let formats: [(origin: DialectID, word: String)] = [
-        (.anthropic, "anthropic-claude-v1"), (.gemini, "google-gemini-v1"), (.openAIResponses, "openai-responses-v1"),
-    ]
-
-    private static func origin(of value: JSONValue) -> DialectID? {
-        if let word = value["format"]?.string { return formats.first { $0.word == word }?.origin }
-        // Claude's own block, as it is handed to clients.
-        return value["type"] == "redacted_thinking" ? .anthropic : nil
-    }
-
-    /// The element that carries a signature of another dialect's reasoning through a client and back.
-    static func signed(_ text: String, _ signature: String?, _ origin: DialectID?, index: Int? = nil) -> JSONValue {
-        var object: JSONObject = ["type": "reasoning.text", "text": .string(text)]
-        if let signature { object["signature"] = .string(signature) }
-        if let word = formats.first(where: { $0.origin == origin })?.word { object["format"] = .string(word) }
-        if let index { object["index"] = .int(index) }
-        return .object(object)
-    }
-
-    /// The element for a piece of reasoning that needs one.
-    static func detail(of reasoning: Reasoning) -> JSONValue? {
-        if let opaque = reasoning.opaque { return opaque }
-        guard let signature = reasoning.signature else { return nil }
-        return signed(reasoning.text, signature, reasoning.origin)
+        return details
     }
 
     /// Writes reasoning into a message: the readable text under `name`, and the elements that bind it to its origin.
     static func put(_ reasoning: [Reasoning], into object: inout JSONObject, name: String) {
-        var text = ""
-        var details: [JSONValue] = []
-        for piece in reasoning {
-            text += piece.text
-            if let detail = detail(of: piece) { details.append(detail) }
-        }
+        let text = reasoning.reduce(into: "") { $0 += $1.text }
+        let details = details(reasoning)
         if !text.isEmpty || (details.isEmpty && !reasoning.isEmpty) {
             object.members.append(.init(name, .string(text)))
         }

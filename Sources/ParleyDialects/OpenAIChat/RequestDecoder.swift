@@ -42,6 +42,8 @@ enum ChatRequestDecoder {
         request.logprobs = try fields.bool("logprobs")
         request.topLogprobs = try fields.int("top_logprobs")
         request.seed = try fields.int("seed")
+        // Not OpenAI's, but many vendors': it stays among the extras, so that they get it as it came.
+        request.topK = fields.rest["top_k"]?.int
         switch fields.take("stop") {
         case nil: break
         case .string(let text)?: request.stop = [text]

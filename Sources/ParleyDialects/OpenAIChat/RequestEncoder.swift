@@ -25,6 +25,7 @@ struct ChatRequestEncoder {
         } else if request.extras.dialect != .openAIChat {
             drop(request.extras.fields.members.map(\.key))
         }
+        putForeign(request, extras, into: &body)
         try putTools(request, &extras, into: &body)
         if let format = request.responseFormat {
             body.members.append(.init("response_format", try encode(format)))
@@ -60,8 +61,25 @@ struct ChatRequestEncoder {
         put("logprobs", request.logprobs.map { .bool($0) })
         put("top_logprobs", request.topLogprobs.map { .int($0) })
         put("seed", request.seed.map { .int($0) })
-        put("reasoning_effort", request.reasoningEffort.map { .string($0) })
+        put("reasoning_effort", request.reasoningEffort.map { .string($0) } ?? effort(request.reasoningBudget))
         put("user", request.user.map { .string($0) })
+    }
+
+    /// The word for a budget in tokens. None at all and as the model likes have no word that every model takes.
+    private func effort(_ budget: Int?) -> JSONValue? {
+        guard let budget, budget > 0 else { return nil }
+        return .string(ReasoningBudget.effort(budget))
+    }
+
+    /// What was said in the neutral form alone, by a client of another dialect.
+    private mutating func putForeign(_ request: ChatRequest, _ extras: JSONObject, into body: inout JSONObject) {
+        if request.reasoningEffort == nil, request.reasoningBudget == 0 { drop(["reasoning_effort"]) }
+        guard let topK = request.topK, extras["top_k"] == nil else { return }
+        if quirks.knownFields.contains("top_k") {
+            body.members.append(.init("top_k", .int(topK)))
+        } else {
+            drop(["top_k"])
+        }
     }
 
     /// The failure where a vendor gives one answer only.
@@ -101,7 +119,12 @@ struct ChatRequestEncoder {
         body.members.append(.init("tool_choice", value))
     }
 
-    private func encode(_ tool: Tool) throws(ParleyError) -> JSONObject {
+    private static func saysCacheControl(_ tool: Tool) -> Bool {
+        let extras = tool.extras.of(.openAIChat)
+        return extras[ChatCacheControl.field] != nil || extras["function"]?[ChatCacheControl.field] != nil
+    }
+
+    private mutating func encode(_ tool: Tool) throws(ParleyError) -> JSONObject {
         if let (dialect, value) = tool.opaque {
             if dialect == .openAIChat, let object = value.object { return object }
             throw ParleyError(
@@ -116,6 +139,13 @@ struct ChatRequestEncoder {
         if let nested = extras.remove("function")?.object { function.members += nested.members }
         var object: JSONObject = ["type": "function", "function": .object(function)]
         object.members += extras.members
+        if let mark = tool.cacheMark, !Self.saysCacheControl(tool) {
+            if quirks.cacheControl {
+                object[ChatCacheControl.field] = ChatCacheControl.value(mark)
+            } else {
+                drop([ChatCacheControl.field])
+            }
+        }
         return object
     }
 

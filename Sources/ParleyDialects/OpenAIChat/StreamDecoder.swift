@@ -143,6 +143,7 @@ private struct ChoiceDecoder {
     private let quirks: Quirks
     private var thinking: ThinkSplitter?
     private var hasContent = false
+    private var thought = UnsignedThought()
     /// The answer so far, kept only where the vendor may repeat it.
     private var answer = ""
 
@@ -182,10 +183,7 @@ private struct ChoiceDecoder {
 
     private mutating func readDelta(_ delta: inout JSONObject, isLast: Bool, into events: inout [Event]) {
         delta["role"] = nil
-        for piece in ReasoningFields.take(from: &delta) where piece != Reasoning("") {
-            hasContent = true
-            events.append(.reasoning(choice: number, piece))
-        }
+        readReasoning(&delta, into: &events)
         if let content = delta.remove("content"), !repeatsAnswer(content, isLast: isLast) {
             readContent(content, into: &events)
         }
@@ -200,6 +198,21 @@ private struct ChoiceDecoder {
         }
         delta.members.removeAll { $0.value.isNull }
         if !delta.isEmpty { events.append(.extra(choice: number, Extras(.openAIChat, delta))) }
+    }
+
+    private mutating func readReasoning(_ delta: inout JSONObject, into events: inout [Event]) {
+        // The text in this delta that a signature in it signs too.
+        var unsigned: Reasoning?
+        for piece in ReasoningFields.take(from: &delta) where piece != Reasoning("") {
+            hasContent = true
+            var addition = thought.addition(piece)
+            if addition != piece, let text = unsigned?.text {
+                addition.text = text
+                events.removeLast()
+            }
+            events.append(.reasoning(choice: number, addition))
+            unsigned = piece.signature == nil && piece.opaque == nil ? piece : nil
+        }
     }
 
     private mutating func readTools(_ delta: inout JSONObject, into events: inout [Event]) {

@@ -16,8 +16,9 @@ struct ChatStreamEncoder: StreamEncoder {
     private struct Choice {
         var number: Int
         var forms: [Form] = []
-        /// How many pieces of Claude's reasoning were signed.
-        var thoughts = 0
+        var thought = UnsignedThought()
+        /// How many elements of `reasoning_details` were written.
+        var details = 0
         var isFinished = false
     }
 
@@ -104,8 +105,12 @@ struct ChatStreamEncoder: StreamEncoder {
     }
 
     private mutating func write(_ reasoning: Reasoning, _ choice: Int, into out: inout ByteBuffer) {
-        let detail = detail(of: reasoning, choice, into: &out)
+        guard reasoning != Reasoning("") else { return }
+        let slot = enter(choice, into: &out)
+        let detail = ReasoningDetails.element(
+            choices[slot].thought.complete(reasoning), index: choices[slot].details)
         guard !reasoning.text.isEmpty || detail != nil else { return }
+        if detail != nil { choices[slot].details += 1 }
         openDelta(choice, into: &out)
         if !reasoning.text.isEmpty {
             out.writeStaticString("\"reasoning_content\":")
@@ -117,19 +122,6 @@ struct ChatStreamEncoder: StreamEncoder {
             out.writeStaticString("]")
         }
         closeDelta(into: &out)
-    }
-
-    /// The element beside a piece of reasoning. Claude's text and its signature come apart, and have to go back together:
-    /// so each piece says to which thought it belongs.
-    private mutating func detail(of reasoning: Reasoning, _ choice: Int, into out: inout ByteBuffer) -> JSONValue? {
-        guard reasoning.origin == .anthropic, reasoning.opaque == nil else {
-            return ReasoningFields.detail(of: reasoning)
-        }
-        guard !reasoning.text.isEmpty || reasoning.signature != nil else { return nil }
-        let slot = enter(choice, into: &out)
-        let index = choices[slot].thoughts
-        if reasoning.signature != nil { choices[slot].thoughts += 1 }
-        return ReasoningFields.signed(reasoning.text, reasoning.signature, .anthropic, index: index)
     }
 
     private mutating func write(_ call: ToolCall, _ index: Int, _ choice: Int, into out: inout ByteBuffer) {
@@ -150,7 +142,7 @@ struct ChatStreamEncoder: StreamEncoder {
                     ? ",\"type\":\"custom\",\"custom\":{\"name\":" : ",\"type\":\"function\",\"function\":{\"name\":")
             out.writeJSONString(call.name)
             out.writeStaticString(form == .custom ? ",\"input\":\"\"}" : ",\"arguments\":\"\"}")
-            writeMembers(call.extras.of(.openAIChat), isFirst: false, into: &out)
+            writeMembers(ThoughtSignature.fields(of: call), isFirst: false, into: &out)
             out.writeStaticString("}]")
         }
         closeDelta(into: &out)

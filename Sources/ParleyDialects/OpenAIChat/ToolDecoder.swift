@@ -22,6 +22,7 @@ enum ToolDecoder {
             if let nested = tool.extras.fields["function"] { others["function"] = nested }
             tool.extras = Extras(.openAIChat, others)
         }
+        tool.cacheMark = ChatCacheControl.mark(others[ChatCacheControl.field]) ?? tool.cacheMark
         return tool
     }
 
@@ -34,6 +35,7 @@ enum ToolDecoder {
         if let parameters = try fields.object("parameters") { tool.parameters = .object(parameters) }
         tool.strict = try fields.bool("strict")
         fields.rest.members.removeAll { $0.value.isNull }
+        tool.cacheMark = ChatCacheControl.mark(fields.rest[ChatCacheControl.field])
         if !fields.rest.isEmpty { tool.extras = Extras(.openAIChat, ["function": .object(fields.rest)]) }
         return tool
     }
@@ -103,7 +105,7 @@ enum ToolDecoder {
         call.isCustom = type == "custom"
         var rest = fields.rest
         if !innerFields.rest.isEmpty { rest[type] = .object(innerFields.rest) }
-        if !rest.isEmpty { call.extras = Extras(.openAIChat, rest) }
+        call.take(extras: rest)
         return call
     }
 

@@ -107,7 +107,7 @@ struct ToolDeltas {
         call.isCustom = state.isCustom
         var extras = state.extras
         if state.isLegacy { extras[ToolDecoder.legacyMark] = true }
-        if !extras.isEmpty { call.extras = Extras(.openAIChat, extras) }
+        call.take(extras: extras)
         events.append(.toolCall(choice: choice, index: index, call))
         if !state.waiting.isEmpty { events.append(.arguments(choice: choice, index: index, state.waiting)) }
         calls[index].waiting = ""
@@ -151,7 +151,7 @@ private struct Piece {
         let id = id.isEmpty ? ToolDeltas.madeUpID(seed, choice, position) : id
         var call = ToolCall(id: id, name: name, arguments: arguments)
         call.isCustom = isCustom
-        if !extras.isEmpty { call.extras = Extras(.openAIChat, extras) }
+        call.take(extras: extras)
         return call
     }
 }

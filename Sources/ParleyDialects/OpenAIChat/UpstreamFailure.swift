@@ -130,7 +130,7 @@ struct UpstreamFailure {
             message = text
             break
         }
-        if let text = object["type"]?.string, text != "error" { type = text }
+        if let text = object["type"]?.string ?? object["error_type"]?.string, text != "error" { type = text }
         code = word(object["code"]) ?? word(object["error_code"]) ?? code
         if let text = object["param"]?.string, !text.isEmpty { parameter = text }
         // Groq says the status it would have answered with; integer codes are statuses too.

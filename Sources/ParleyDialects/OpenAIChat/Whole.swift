@@ -151,7 +151,7 @@ struct WholeEncoder {
             "id": .string(call.id), "type": .string(type),
             type: ["name": .string(call.name), (call.isCustom ? "input" : "arguments"): .string(call.arguments)],
         ]
-        object.members += call.extras.of(.openAIChat).members
+        object.members += ThoughtSignature.fields(of: call).members
         return .object(object)
     }
 }

@@ -131,6 +131,11 @@ extension Vendor {
         }
     }
 
+    /// The kind of such a provider: the service's own API, where Parley speaks it.
+    var environmentKind: String {
+        id == "cohere-compatible" ? "cohere" : id
+    }
+
     /// Every variable that may hold another base URL: the row's own and those that follow from the keys' names.
     public var allBaseVariables: [String] {
         var names = baseVariables
@@ -150,7 +155,7 @@ extension Vendor {
         let base = allBaseVariables.lazy.compactMap(value).first
         if let consentVariable, value(consentVariable) != "1" { return nil }
         guard key != nil || (!needsKey && base != nil) else { return nil }
-        var setup = ProviderSetup(name: environmentName, kind: id)
+        var setup = ProviderSetup(name: environmentName, kind: environmentKind)
         setup.apiKeys = key.map { [$0] } ?? []
         setup.baseURL = base
         for place in places where base == nil {

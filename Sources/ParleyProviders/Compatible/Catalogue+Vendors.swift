@@ -29,6 +29,9 @@ extension Catalogue {
             $0.note = "Reasoning must come back within a tool loop: clients send `reasoning_content` as they got it."
         },
         Vendor("mistral", "Mistral", "https://api.mistral.ai/v1", ["MISTRAL_API_KEY"]) {
+            $0.quirks.documentURLs = true
+            // An unknown field of a message is refused like one of the request.
+            $0.quirks.acceptsReasoningBack = false
             $0.quirks.embeddings = .mistral
             $0.evidence = .recorded
             $0.quirks.streamOptions = false
@@ -55,6 +58,7 @@ extension Catalogue {
             $0.note = "A wrong key is answered with status 400. Reasoning models refuse penalties and `stop`."
         },
         Vendor("together", "Together", "https://api.together.xyz/v1", ["TOGETHER_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.completions = true
             $0.evidence = .recorded
             // Its finish reason `eos` is none of OpenAI's.
@@ -63,6 +67,7 @@ extension Catalogue {
             $0.quirks.developerIsSystem = true
         },
         Vendor("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", ["FIREWORKS_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.responses = true
             $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
@@ -70,6 +75,8 @@ extension Catalogue {
             $0.note = "Models are called accounts/fireworks/models/…; long answers must be streamed."
         },
         Vendor("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", ["OPENROUTER_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
+            $0.quirks.cacheControl = true
             $0.quirks.responses = true
             $0.quirks.completions = true
             $0.evidence = .recorded
@@ -85,6 +92,7 @@ extension Catalogue {
             $0.note = "In China set base_url to https://api.moonshot.cn/v1."
         },
         Vendor("siliconflow", "SiliconFlow", "https://api.siliconflow.cn/v1", ["SILICONFLOW_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.note = "Outside China set base_url to https://api.siliconflow.com/v1."
@@ -131,11 +139,13 @@ extension Catalogue {
             $0.note = "A model may end in :fastest or in :provider."
         },
         Vendor("novita", "Novita", "https://api.novita.ai/v3/openai", ["NOVITA_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", ["DEEPINFRA_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.completions = true
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
@@ -229,6 +239,7 @@ extension Catalogue {
             "gemini-openai", "Gemini (OpenAI-compatible)", "https://generativelanguage.googleapis.com/v1beta/openai",
             ["GOOGLE_API_KEY", "GEMINI_API_KEY"]
         ) {
+            $0.quirks.thoughtSignatures = true
             $0.evidence = .recorded
             $0.quirks.developerIsSystem = true
             // Parallel tool calls all have the index 0, which a client would join into one.
@@ -250,6 +261,7 @@ extension Catalogue {
             "dashscope-compatible", "DashScope (Qwen, compatible mode)",
             "https://dashscope.aliyuncs.com/compatible-mode/v1", ["DASHSCOPE_API_KEY"]
         ) {
+            $0.quirks.cacheControl = true
             $0.quirks.responses = true
             $0.quirks.completions = true
             $0.evidence = .recorded
@@ -306,17 +318,20 @@ extension Catalogue {
             $0.quirks.rewritesAnswers = true
         },
         Vendor("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1") {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.completions = true
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
         },
         Vendor("vllm", "vLLM", "http://127.0.0.1:8000/v1", ["VLLM_API_KEY"]) {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.completions = true
             $0.needsKey = false
             $0.baseVariables = ["VLLM_BASE_URL"]
         },
         Vendor("llamacpp", "llama.cpp server", "http://127.0.0.1:8080/v1") {
+            $0.quirks.knownFields = ["top_k"]
             $0.quirks.completions = true
             $0.needsKey = false
             $0.quirks.lengthField = .maxTokens

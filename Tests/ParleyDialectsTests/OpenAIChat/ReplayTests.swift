@@ -69,7 +69,7 @@ struct Exchange: Sendable, CustomTestStringConvertible {
     static func quirks(of provider: String) -> Quirks? {
         var quirks = Quirks()
         switch provider {
-        case "cohere", "anthropic", "gemini", "vertex", "bedrock", "acp", "voyage", "xunfei-spark", "openai-responses":
+        case "cohere", "anthropic", "gemini", "vertex", "bedrock", "acp", "voyage", "openai-responses":
             return nil
         case "compatible", "gpustack", "huggingface": quirks.inlineThinking = true
         case "perplexity":
@@ -78,7 +78,10 @@ struct Exchange: Sendable, CustomTestStringConvertible {
         case "minimax":
             quirks.inlineThinking = true
             quirks.repeatsAnswer = true
-        case "xai", "gemini-openai-compat": quirks.reasoningOutsideOutput = true
+        case "xai": quirks.reasoningOutsideOutput = true
+        case "gemini-openai-compat":
+            quirks.reasoningOutsideOutput = true
+            quirks.thoughtSignatures = true
         case "groq", "cerebras", "openrouter", "ollama": quirks.reasoningField = "reasoning"
         default: break
         }
@@ -216,6 +219,20 @@ struct RecordingTests {
             try OpenAIChat().decodeWhole(written).choices.map(\.message.text) == response.choices.map(\.message.text))
     }
 
+    @Test(
+        "A recorded whole answer is the same after it was written for a client, whole or as a stream",
+        arguments: exchanges.filter { $0.kind == "json" && $0.status < 400 })
+    func rewritten(_ exchange: Exchange) throws {
+        guard case .success(let response) = exchange.whole else { return }
+        let whole = try OpenAIChat().decodeWhole(OpenAIChat().encodeWhole(response, context))
+        #expect(Normalised.choices(whole) == Normalised.choices(response))
+        #expect(whole.usage == response.usage)
+        let streamed = decode(encode(EventReplay.events(of: response)))
+        #expect(streamed.failure == nil)
+        #expect(Normalised.choices(streamed.response) == Normalised.choices(response))
+        #expect(streamed.response.usage == response.usage)
+    }
+
     @Test("A recorded stream gives the same in any pieces", arguments: exchanges.filter { $0.kind == "sse" })
     func splits(_ exchange: Exchange) {
         ReplayChecks.splits(exchange)
@@ -240,8 +257,31 @@ enum ReplayChecks {
     }
 }
 
+extension Exchange {
+    /// What a whole answer is read as.
+    fileprivate var whole: Result<ChatResponse, ParleyError> {
+        do throws(ParleyError) {
+            return .success(try OpenAIChat(quirks: quirks).decodeWhole(ByteBuffer(bytes: body)))
+        } catch {
+            return .failure(error)
+        }
+    }
+}
+
 /// What reading and writing makes the same.
 enum Normalised {
+    /// Empty text is none, and a choice that says no reason has one all the same.
+    static func choices(_ response: ChatResponse) -> [ChatResponse.Choice] {
+        response.choices.map { choice in
+            var choice = choice
+            if choice.message.text.isEmpty { choice.message.content = [] }
+            choice.message.contentIsText = false
+            let calls: Bool? = choice.message.toolCalls.isEmpty ? nil : false
+            choice.finish = choice.finish ?? FinishWord.reason(nil, calls: calls)
+            return choice
+        }
+    }
+
     /// Ids made up for answers that have none differ from run to run.
     static func ids(_ decoded: Decoded) -> Decoded {
         var decoded = decoded

@@ -93,7 +93,7 @@ struct StreamEncoderTests {
     func others() {
         let events: [Event] = [
             .start(AnswerIdentity(id: "c", model: "m", created: 1)), .reasoning(choice: 0, Reasoning("hm")),
-            .reasoning(choice: 0, Reasoning("", signature: nil, opaque: ["type": "reasoning.encrypted", "data": "x"])),
+            .reasoning(choice: 0, Reasoning("", signature: "x", opaque: ["type": "reasoning.encrypted", "data": "x"])),
             .reasoning(choice: 0, Reasoning("sure", signature: "s")), .text(choice: 0, "a"),
             .logprobs(choice: 0, ["content": [["token": "a", "logprob": .number("-0.10")]]]),
             .audio(choice: 0, ["id": "au", "data": "AAAA"]),
