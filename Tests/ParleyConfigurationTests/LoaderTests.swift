@@ -178,14 +178,14 @@ struct LoaderTests {
     @Test("Only fallback is built; other routes and reasoning give one warning each")
     func unbuiltModels() {
         let text = """
-            providers: {p: {kind: demo}, c: {kind: anthropic}}
+            providers: {p: {kind: demo}, c: {kind: claude-web}}
             models:
               a: {route: race, of: [p/x]}
               b: {reason: vote, with: p/x, samples: 3, caps: {calls: 2}}
             """
         #expect(
             Samples.warnings(text) == [
-                "1:40: providers.c.kind: anthropic is not built yet; calls answer 501",
+                "1:40: providers.c.kind: claude-web is not built yet; calls answer 501",
                 "3:14: models.a.route: race is not built yet; calls answer 501",
                 "4:15: models.b.reason: reasoning chains are not built yet; calls answer 501",
             ])

@@ -206,15 +206,14 @@ struct VertexProviderTests {
         let setup = ProviderSetup(name: "v", kind: "vertex")
         let token = try GoogleToken(ServiceAccount(setting: Google.account), setup: setup)
         let gate = GatedConnector(FakeConnector(Google.token("t1"), Google.token("t2")))
-        let asked = Atomic<Int>(0)
         let tokens = await withTaskGroup(of: String?.self) { group in
             for _ in 0..<8 {
                 group.addTask {
-                    asked.add(1, ordering: .relaxed)
+                    gate.asked.add(1, ordering: .relaxed)
                     return try? await token.value(through: gate)
                 }
             }
-            while asked.load(ordering: .relaxed) < 8 || gate.waiting == 0 { await Task.yield() }
+            while gate.asked.load(ordering: .relaxed) < 8 || gate.waiting == 0 { await Task.yield() }
             for _ in 0..<100 { await Task.yield() }
             gate.open()
             var tokens: [String?] = []
@@ -273,6 +272,33 @@ struct VertexProviderTests {
         #expect(connector.heads[1].contains("/v1/projects/p/locations/global/publishers/google/"))
     }
 
+    @Test("Claude is spoken to in Anthropic's words, without a model and with a version in the body")
+    func claude() async throws {
+        let message = FakeConnector.Script.json(
+            #"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5","#
+                + #""content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","#
+                + #""usage":{"input_tokens":3,"output_tokens":1}}"#)
+        let connector = FakeConnector(Google.token("t"), message, message)
+        let model = try makeModel(kind: "vertex", keys: [], id: "claude-sonnet-4-5@20250929") { setup in
+            setup.baseURL = nil
+            setup.options.values = ["credentials": .string(Google.account), "project": "p", "location": "global"]
+        }
+        let answer = try await text(of: try await model.answer(makeCall(connector, stream: false)))
+        #expect(answer.contains(#""content":"Hi""#))
+        var call = makeCall(
+            connector, body: #"{"model":"x","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}"#,
+            stream: false)
+        call.dialect = .anthropic
+        _ = try await model.answer(call)
+        let path = "/v1/projects/p/locations/global/publishers/anthropic/models/claude-sonnet-4-5@20250929:rawPredict "
+        for index in 1...2 {
+            #expect(connector.heads[index].hasPrefix("POST " + path))
+            let body = try JSON.parse(connector.bodies[index])
+            #expect(body["model"] == nil && body["anthropic_version"] == "vertex-2023-10-16")
+            #expect(body["messages"]?.array?.count == 1)
+        }
+    }
+
     @Test("Credentials are read from a file, too, and faults name the setting without its content")
     func settings() throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "parley-account-\(UUID()).json")
@@ -310,6 +336,8 @@ private final class GatedConnector: Connector {
     }
 
     let inner: FakeConnector
+    /// How many are about to ask.
+    let asked = Atomic<Int>(0)
     private let state = Mutex(State())
 
     init(_ inner: FakeConnector) { self.inner = inner }
@@ -327,7 +355,7 @@ private final class GatedConnector: Connector {
     }
 
     func open(_ request: UpstreamRequest) async throws(ParleyError) -> any UpstreamAnswer {
-        await withCheckedContinuation { continuation in
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let isOpen = state.withLock { state in
                 if !state.isOpen { state.waiting.append(continuation) }
                 return state.isOpen

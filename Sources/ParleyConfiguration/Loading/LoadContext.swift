@@ -25,7 +25,7 @@ public struct LoadContext: Sendable {
     /// Reads what `${file:path}` names. The path is already relative to the process, or absolute.
     public var readFile: @Sendable (String) throws(FileFault) -> [UInt8]
 
-    /// A context; by default the kinds of the table, of which those with code are built.
+    /// A context; by default the kinds of the table, of which those are built that have code.
     public init(
         kinds: [String: KindInfo] = LoadContext.tableKinds, catalogue: Set<String> = [], providers: Set<String> = [],
         strict: Bool = false,
@@ -45,7 +45,7 @@ public struct LoadContext: Sendable {
 
     /// The kinds that the table of settings documents.
     public static let tableKinds: [String: KindInfo] = {
-        let built: Set<String> = ["openai", "openai-compatible", "ollama", "demo"]
+        let built: Set<String> = ["openai", "openai-compatible", "anthropic", "ollama", "demo"]
         return Dictionary(
             SettingsTable.kinds.map { ($0.name, KindInfo(built: built.contains($0.name))) },
             uniquingKeysWith: { first, _ in first })

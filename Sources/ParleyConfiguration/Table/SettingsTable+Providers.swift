@@ -62,8 +62,8 @@ extension SettingsTable {
         option(
             "api_version", .string, ["azure"], built: true,
             doc: "The API version to ask for. Absent, `v1` or `preview`: the surface without dated versions."),
-        option("version", .string, ["anthropic"], "2023-06-01", doc: "The value of `anthropic-version`."),
-        option("beta", .oneOrMany(.string), ["anthropic"], doc: "Beta features to ask for."),
+        option("version", .string, ["anthropic"], "2023-06-01", built: true, doc: "The value of `anthropic-version`."),
+        option("beta", .oneOrMany(.string), ["anthropic"], built: true, doc: "Beta features to ask for."),
         option("project", .string, ["vertex"], doc: "The Google Cloud project."),
         option("location", .string, ["vertex"], "us-central1", doc: "The Google Cloud location."),
         option("credentials", .secret, ["vertex"], doc: "The service account's JSON; use `${file:…}`."),

@@ -39,7 +39,8 @@ extension Anthropic: RelayingDialect {
         do {
             scan = try JSONScan(body.trimmed)
         } catch {
-            throw ParleyError(.upstreamUnavailable, "The upstream sent JSON that is not whole (at byte \(error.offset)).")
+            throw ParleyError(
+                .upstreamUnavailable, "The upstream sent JSON that is not whole (at byte \(error.offset)).")
         }
         if scan.member(named: "error").map({ !scan.isNull($0) }) == true
             || scan.member(named: "type").flatMap({ scan.string($0) }) == "error"

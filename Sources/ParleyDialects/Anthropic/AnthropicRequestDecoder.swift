@@ -14,7 +14,9 @@ enum AnthropicRequestDecoder {
         var request = ChatRequest(model: try fields.string("model") ?? "", messages: [])
         request.maxTokens = try fields.int("max_tokens")
         if request.maxTokens == nil, !isCount { throw RequestFault.missing("max_tokens") }
-        if let length = request.maxTokens, length < 1 { throw RequestFault.below("max_tokens", minimum: 1, got: length) }
+        if let length = request.maxTokens, length < 1 {
+            throw RequestFault.below("max_tokens", minimum: 1, got: length)
+        }
         if let system = fields.take("system") {
             request.messages.append(try AnthropicTurnDecoder.system(system, "system"))
         }

@@ -29,6 +29,8 @@ struct AnthropicStreamEncoder: StreamEncoder {
     private var balance = ArgumentBalance()
     private var finish: FinishReason?
     private var hasCalls = false
+    /// Citations that wait for their text.
+    private var citations: [JSONValue] = []
     /// What the end says beside the reason.
     private var ending = JSONObject()
 
@@ -164,6 +166,7 @@ struct AnthropicStreamEncoder: StreamEncoder {
         openBlock(.text, into: &out)
         out.writeStaticString("{\"type\":\"text\",\"text\":\"\"}}\n\n")
         ping(into: &out)
+        cite(into: &out)
     }
 
     private mutating func openThinking(into out: inout ByteBuffer) {
@@ -179,14 +182,9 @@ struct AnthropicStreamEncoder: StreamEncoder {
         for member in extras.members {
             switch member.key {
             case "citations":
-                // They belong to the text that is being written; without one there is nothing to cite for.
-                guard open == .text else { continue }
-                for citation in member.value.array ?? [] {
-                    beginDelta(into: &out)
-                    out.writeStaticString("citations_delta\",\"citation\":")
-                    out.writeJSON(citation)
-                    out.writeStaticString("}}\n\n")
-                }
+                // They come before the text they are of, or with it.
+                citations += member.value.array ?? []
+                if open == .text { cite(into: &out) }
             case AnthropicWhole.blocks:
                 for block in member.value.array ?? [] { writeWhole(block, into: &out) }
             case StopReason.own, "stop_sequence", "stop_details", "container", "context_management":
@@ -194,6 +192,17 @@ struct AnthropicStreamEncoder: StreamEncoder {
             default: break
             }
         }
+    }
+
+    /// Writes the citations of the text that is open; those that no text follows are lost.
+    private mutating func cite(into out: inout ByteBuffer) {
+        for citation in citations {
+            beginDelta(into: &out)
+            out.writeStaticString("citations_delta\",\"citation\":")
+            out.writeJSON(citation)
+            out.writeStaticString("}}\n\n")
+        }
+        citations.removeAll()
     }
 
     // MARK: - Calls

@@ -62,6 +62,10 @@ struct AnthropicTap: FrameTap {
         observed.isComplete = true
     }
 
+    func writeEnd(into out: inout ByteBuffer) {
+        out.writeStaticString("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+    }
+
     mutating func fail(_ error: ParleyError, into out: inout ByteBuffer) {
         AnthropicFailure.writeEvent(error, into: &out)
     }

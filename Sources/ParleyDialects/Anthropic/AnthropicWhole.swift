@@ -37,7 +37,8 @@ enum AnthropicWhole {
                 try turn.add(BlockReader(block, "content[\(index)]"))
             } catch {
                 // A peer's fault is not the client's.
-                throw ParleyError(.upstreamUnavailable, "The upstream's answer has an unreadable block: \(error.message)")
+                throw ParleyError(
+                    .upstreamUnavailable, "The upstream's answer has an unreadable block: \(error.message)")
             }
         }
         var message = turn.finished()

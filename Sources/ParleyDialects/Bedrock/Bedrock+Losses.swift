@@ -5,10 +5,12 @@ extension Bedrock {
     /// What Converse cannot say.
     public var losses: [Loss] { Self.losses }
 
-    /// OpenAI's fields that mean nothing to Converse; what only another API knows fares the same.
+    /// OpenAI's fields, the last three those of Responses, that mean nothing to Converse; what only another API knows
+    /// fares the same.
     private static let unknown = [
         "audio", "metadata", "modalities", "moderation", "prediction", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "safety_identifier", "service_tier", "store", "verbosity", "web_search_options",
+        "reasoning", "text", "truncation",
     ]
 
     private static let losses: [Loss] = declared + unknown.map { Loss($0, .dropped, "Converse has none.") }

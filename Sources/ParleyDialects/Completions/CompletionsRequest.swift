@@ -127,7 +127,10 @@ enum CompletionsRequest {
         }
         var extras = request.extras.of(.openAICompletions)
         let options = extras.remove("stream_options")?.object ?? [:]
-        if request.extras.dialect != .openAICompletions { request.extras.fields.members.forEach { drop($0.key) } }
+        if request.extras.dialect != .openAICompletions {
+            for member in request.extras.fields.members where member.key != "logit_bias" { drop(member.key) }
+            if let bias = request.extras.of(.openAIChat)["logit_bias"] { extras["logit_bias"] = bias }
+        }
         if !request.model.isEmpty { put("model", .string(request.model)) }
         if let whole = extras.remove("prompt") {
             put("prompt", whole)

@@ -40,13 +40,20 @@ public struct OpenAICompletions: Dialect {
             Loss("tool_choice", .dropped, "Nothing to choose from."),
             Loss("parallel_tool_calls", .dropped, "Nothing to call."),
             Loss("reasoning_effort", .dropped, "These models do not reason."),
+            Loss("top_k", .dropped, "There is none."),
             Loss("prompt", .refused, "Tokens or several prompts, where the upstream only chats."),
             Loss("suffix", .refused, "Where the upstream only chats."),
             Loss("best_of", .refused, "Above 1, where the upstream only chats."),
             Loss("echo", .emulated, "Where the upstream only chats, the prompt is written before the answer."),
             Loss("logprobs", .emulated, "Written in this API's shape, with offsets counted along the answer."),
-        ]
+        ] + Self.chatOnly.map { Loss($0, .dropped, "Only chats have it.") }
     }
+
+    private static let chatOnly = [
+        "audio", "function_call", "functions", "metadata", "modalities", "moderation", "prediction",
+        "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier",
+        "store", "stream_options", "verbosity", "web_search_options",
+    ]
 
     /// Scans a body, without building a tree.
     ///

@@ -5,7 +5,7 @@ public import NIOCore
 public import ParleyCore
 import ParleyWire
 
-/// Earlier turns for upstreams that keep none: a request that goes on from a kept response becomes one that says it all.
+/// Earlier turns for upstreams that keep none: a request that goes on from a kept response becomes one that says all.
 public enum ResponseHistory {
     /// What a request says of keeping and going on.
     public struct Reference: Sendable, Equatable {

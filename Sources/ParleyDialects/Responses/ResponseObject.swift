@@ -5,7 +5,7 @@ import NIOCore
 import ParleyCore
 import ParleyWire
 
-/// Writes response objects, which repeat the settings of their request (openai SDK 3.52, `types/responses/response.py`).
+/// Writes response objects, which repeat the settings of their request (openai SDK 3.52, `responses/response.py`).
 struct ResponseObject {
     /// How a response stands.
     enum Status: String {

@@ -120,7 +120,19 @@ struct ResponsesStreamEncoder: StreamEncoder {
         let text = held ?? ""
         held = nil
         openMessage(into: &out)
-        message?.writeText(text, list, &frames, into: &out)
+        message?.writeText(text, list.map { Self.complete(logprob: $0) }, &frames, into: &out)
+    }
+
+    /// A token with the members that the official SDK's model requires, where a vendor left them out.
+    private static func complete(logprob value: JSONValue, isInner: Bool = false) -> JSONValue {
+        guard case .object(var object) = value else { return value }
+        if object["bytes"]?.array == nil {
+            object["bytes"] = .array((object["token"]?.string ?? "").utf8.map { .int(Int($0)) })
+        }
+        guard !isInner else { return .object(object) }
+        let others = object["top_logprobs"]?.array ?? []
+        object["top_logprobs"] = .array(others.map { complete(logprob: $0, isInner: true) })
+        return .object(object)
     }
 
     /// Writes text whose log probabilities did not come.

@@ -78,7 +78,9 @@ final class AnthropicProvider: ListsModels {
         guard betas.allSatisfy(HeaderField.isSafe) else {
             throw ProviderError("has a line break or a control character in it", setting: "beta")
         }
-        if setup.apiKeys.contains(where: { $0.contains("sk-ant-oat") }), !betas.contains(tokenBeta) { betas.append(tokenBeta) }
+        if setup.apiKeys.contains(where: { $0.contains("sk-ant-oat") }), !betas.contains(tokenBeta) {
+            betas.append(tokenBeta)
+        }
         return betas
     }
 

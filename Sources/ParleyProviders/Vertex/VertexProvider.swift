@@ -65,7 +65,7 @@ final class VertexProvider: CountsRequests {
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
         if model.hasPrefix("claude-") {
-            throw ParleyError(.notImplemented, "Claude on Vertex AI is not built yet.", code: "not_implemented")
+            return try VertexClaude.face(access, publishers: publishers, model: model, call: call)
         }
         let resource = "\(publishers)google/\(GeminiTarget.resource(model))"
         return Face(relaying: gemini, at: try GeminiTarget.make(access, resource, call))

@@ -118,7 +118,7 @@ struct GeminiFailureTests {
             (499, "CANCELLED", "left", .upstreamUnavailable, 502), (500, "INTERNAL", "no", .upstreamUnavailable, 502),
             (503, "UNAVAILABLE", "The model is overloaded", .upstreamUnavailable, 503),
             (504, "DEADLINE_EXCEEDED", "late", .timeout, 504),
-        ])
+        ] as [(Int, String, String, ParleyError.Kind, Int)])
     func kinds(status: Int, word: String, message: String, kind: ParleyError.Kind, answered: Int) {
         let body = Self.error(status, word, message)
         for text in [body, "[\(body)]"] {

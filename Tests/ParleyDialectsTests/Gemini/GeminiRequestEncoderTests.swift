@@ -154,7 +154,8 @@ struct GeminiRequestEncoderTests {
         turn.toolCalls = [ToolCall(id: "a", name: "f", arguments: "")]
         for (model, count) in [("gemini-3-flash", 1), ("gemini-2.5-flash", 2)] {
             let request = ChatRequest(model: model, messages: [Message(.user, text: "Go"), turn, result])
-            let parts = try #require(GeminiRun.written(request)["contents"]?.array?.last?["parts"]?.array)
+            let body = try GeminiRun.written(request)
+            let parts = try #require(body["contents"]?.array?.last?["parts"]?.array)
             #expect(parts.count == count)
             #expect(parts[0]["functionResponse"]?["response"] == ["error": "see"])
         }
@@ -222,7 +223,7 @@ struct GeminiSchemaTests {
         let classic = GeminiSchema.classic(schema)
         let text = JSON.text(classic)
         for word in ["$schema", "$ref", "$defs", "oneOf", "allOf", "const", "additionalProperties", "uri", "gone"] {
-            #expect(!text.contains(word), "\\(word)")
+            #expect(!text.contains(word), "\(word)")
         }
         #expect(classic["type"] == "OBJECT" && classic["required"] == ["a"])
         let properties = classic["properties"]

@@ -44,7 +44,8 @@ struct ResponsesPropertyTests {
                 calls += 1
             case 4:
                 events.append(.text(choice: 0, text()))
-                events.append(.logprobs(choice: 0, ["content": [["token": .string(text()), "logprob": -1]]]))
+                let token: JSONValue = ["token": "a", "logprob": .number("-1"), "bytes": [97], "top_logprobs": []]
+                events.append(.logprobs(choice: 0, ["content": [token]]))
             case 5:
                 let annotation: JSONValue = [
                     "type": "url_citation", "url": .string(text()), "title": "t", "start_index": 0, "end_index": 1,
@@ -52,7 +53,10 @@ struct ResponsesPropertyTests {
                 events.append(.text(choice: 0, text()))
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["annotations": [annotation]])))
             case 6:
-                let item: JSONValue = ["id": .string("ws_\(events.count)"), "type": "web_search_call", "status": "completed"]
+                let item: JSONValue = [
+                    "id": .string("ws_\(events.count)"), "type": "web_search_call", "status": "completed",
+                    "action": ["type": "search", "query": "q"],
+                ]
                 events.append(.extra(choice: 0, Extras(.openAIResponses, ["output_items": [item]])))
             default: events.append(.text(choice: 0, text()))
             }
@@ -81,7 +85,7 @@ struct ResponsesPropertyTests {
         return response
     }
 
-    @Test("What is written is read back the same, in any pieces", arguments: 0..<400 as Range<UInt64>)
+    @Test("What is written is read back the same, in any pieces", arguments: 0..<300 as Range<UInt64>)
     func roundTrip(_ seed: UInt64) {
         let events = Self.events(seed)
         let bytes = Array(Responses.encode(events, Self.asking).utf8)
@@ -89,6 +93,7 @@ struct ResponsesPropertyTests {
         #expect(whole.failure == nil)
         #expect(Self.answer(whole) == Self.answer(Decoded(events: events)))
         #expect(Responses.decode(pieces(of: bytes, seed: seed)).events == whole.events)
+        guard seed % 20 == 0 else { return }
         #expect(Responses.decode(bytes.indices.map { bytes[$0...$0] }).events == whole.events)
     }
 

@@ -97,7 +97,7 @@ struct ResponsesStreamTests {
     @Test("Log probabilities go with their text, if they were asked for")
     func logprobs() {
         let events: [Event] = [
-            .text(choice: 0, "a"), .logprobs(choice: 0, ["content": [["token": "a", "logprob": -1]]]),
+            .text(choice: 0, "a"), .logprobs(choice: 0, ["content": [["token": "a", "logprob": .number("-1")]]]),
             .text(choice: 0, "b"), .finish(choice: 0, .stop),
         ]
         let context = Responses.context(#"{"model":"m","input":"","include":["message.output_text.logprobs"]}"#)
