@@ -73,9 +73,7 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        [
-            "openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere",
-        ]
+        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
         + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)

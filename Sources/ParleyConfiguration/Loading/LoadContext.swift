@@ -25,7 +25,7 @@ public struct LoadContext: Sendable {
     /// Reads what `${file:path}` names. The path is already relative to the process, or absolute.
     public var readFile: @Sendable (String) throws(FileFault) -> [UInt8]
 
-    /// A context; by default the kinds of the table, of which those are built that have code.
+    /// A context; by default the kinds of the table, of which those with code are built.
     public init(
         kinds: [String: KindInfo] = LoadContext.tableKinds, catalogue: Set<String> = [], providers: Set<String> = [],
         strict: Bool = false,

@@ -28,7 +28,7 @@ extension GeminiRequestEncoder {
             if message.role != .tool, message.role != .function {
                 add("user", media)
                 media = []
-                if message.name != nil { drop("name") }
+                if message.name != nil { drop("messages[].name") }
             }
             switch message.role {
             case .system, .developer:
@@ -55,7 +55,7 @@ extension GeminiRequestEncoder {
         var signatures: [String] = []
         for piece in message.reasoning {
             guard piece.origin == .gemini else {
-                drop("reasoning_content")
+                drop("messages[].reasoning_content")
                 continue
             }
             if piece.text.isEmpty {

@@ -198,7 +198,7 @@ struct GeminiRequestEncoder {
                 if classic["properties"] != nil { object.members.append(.init("parameters", classic)) }
             }
         }
-        if tool.strict == true { drop("strict") }
+        if tool.strict == true { drop("tools[].function.strict") }
         object.members += tool.extras.of(.gemini).members
         return object
     }

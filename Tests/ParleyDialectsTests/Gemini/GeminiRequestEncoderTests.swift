@@ -69,7 +69,7 @@ struct GeminiRequestEncoderTests {
         #expect(parts[0] == ["text": "hm", "thought": true, "thoughtSignature": "r"])
         #expect(parts[1] == ["text": "a"] && parts[2] == ["text": "b", "thoughtSignature": "t"])
         #expect(parts[3]["thoughtSignature"] == "c" && parts[4]["thoughtSignature"] == nil)
-        #expect(dropped == ["reasoning_content"] && !JSON.text(body).contains("foreign"))
+        #expect(dropped == ["messages[].reasoning_content"] && !JSON.text(body).contains("foreign"))
     }
 
     @Test("A conversation that begins with the assistant, or has no turns, gets a user's turn first")
@@ -101,7 +101,7 @@ struct GeminiRequestEncoderTests {
             """
         var dropped: [String] = []
         let written = try GeminiRun.written(GeminiRun.openAI(body), dropped: &dropped)
-        #expect(dropped == ["strict", "user", "parallel_tool_calls", "store"])
+        #expect(dropped == ["tools[].function.strict", "user", "parallel_tool_calls", "store"])
         let config = try #require(written["generationConfig"]?.object)
         let expected = try GeminiRun.json(
             """
@@ -185,8 +185,8 @@ struct GeminiRequestEncoderTests {
     func losses() {
         let declared = Set(GeminiRun.dialect.losses.map(\.field))
         let dropped = [
-            "user", "parallel_tool_calls", "strict", "name", "cache_control", "reasoning_effort", "reasoning_content",
-            "tool_choice",
+            "user", "parallel_tool_calls", "tools[].function.strict", "messages[].name", "cache_control",
+            "reasoning_effort", "messages[].reasoning_content", "tool_choice",
         ]
         #expect(declared.isSuperset(of: dropped))
     }

@@ -116,6 +116,8 @@ enum GeminiRun {
                 }
                 return .object(camel)
             })
+        // The API refuses empty parts, at least on Vertex AI.
+        if turn["parts"] == [["text": ""]] { turn["parts"] = [["text": " "]] }
         return .object(turn)
     }
 
