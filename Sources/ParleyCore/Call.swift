@@ -13,8 +13,9 @@ public struct Call: Sendable {
         case countTokens
         /// Vectors for texts; `embedding` is the request.
         case embed
-        /// A request that is passed on as it came, to `path` below the provider's base URL.
-        case pass(PassedRequest)
+        /// A request that is passed on as it came, to `path` below the provider's base URL. Indirect, so that a call
+        /// stays small: the frames of functions that wait hold one each.
+        indirect case pass(PassedRequest)
     }
 
     /// What the caller of `answer` can use.
@@ -46,24 +47,27 @@ public struct Call: Sendable {
     /// The request as the client sent it, in the client's dialect.
     public var body: ByteBuffer
     /// The request's body where it is sent on while it arrives, in place of `body`.
-    public var upload: (any RequestUpload)?
+    public var upload: (any RequestUpload)? {
+        get { box?.rarities.upload }
+        set { change { $0.upload = newValue } }
+    }
     /// What was found in `body` already, for those who need it again.
     public var reading: (any RequestReading)?
     /// The request in the neutral form, where a composition changed it; then `body` is not used.
     public var request: ChatRequest? {
-        get { changed?.request }
-        set { changed = newValue.map { Changed($0) } }
+        get { box?.rarities.request }
+        set { change { $0.request = newValue } }
     }
     /// The request as the client sent it, where `body` was filled up with a conversation that Parley keeps: what an
     /// answer repeats of its request is repeated from here.
     public var original: ByteBuffer? {
-        get { originalBox?.body }
-        set { originalBox = newValue.map { OriginalBox($0) } }
+        get { box?.rarities.original }
+        set { change { $0.original = newValue } }
     }
     /// The texts to embed, for `embed`.
     public var embedding: EmbeddingRequest? {
-        get { embeddingBox?.request }
-        set { embeddingBox = newValue.map { EmbeddingBox($0) } }
+        get { box?.rarities.embedding }
+        set { change { $0.embedding = newValue } }
     }
     /// Fields to set in the request, weakest first; an override later in the list wins.
     public var overrides: [FieldOverride] = []
@@ -81,36 +85,29 @@ public struct Call: Sendable {
     /// Whether another attempt can send the same request: not once a part of an upload is gone.
     public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
 
-    /// In a box, since it is large and most calls have none.
-    private final class Changed: Sendable {
-        let request: ChatRequest
+    /// What most calls have not; kept apart, since it is large.
+    private struct Rarities {
+        var request: ChatRequest?
+        var original: ByteBuffer?
+        var embedding: EmbeddingRequest?
+        var upload: (any RequestUpload)?
+    }
 
-        init(_ request: ChatRequest) {
-            self.request = request
+    private final class Box: Sendable {
+        let rarities: Rarities
+
+        init(_ rarities: Rarities) {
+            self.rarities = rarities
         }
     }
 
-    private var changed: Changed?
+    private var box: Box?
 
-    private final class OriginalBox: Sendable {
-        let body: ByteBuffer
-
-        init(_ body: ByteBuffer) {
-            self.body = body
-        }
+    private mutating func change(_ body: (inout Rarities) -> Void) {
+        var rarities = box?.rarities ?? Rarities()
+        body(&rarities)
+        box = Box(rarities)
     }
-
-    private var originalBox: OriginalBox?
-
-    private final class EmbeddingBox: Sendable {
-        let request: EmbeddingRequest
-
-        init(_ request: EmbeddingRequest) {
-            self.request = request
-        }
-    }
-
-    private var embeddingBox: EmbeddingBox?
 
     /// A call as it came in.
     public init(
