@@ -58,6 +58,9 @@ public protocol ResponseStore: Sendable {
     /// The record of that id; nil where there is none.
     func record(_ id: String, key: String) async throws(ParleyError) -> ResponseRecord?
 
+    /// Whether any key has a record of that id.
+    func isKept(_ id: String) async throws(ParleyError) -> Bool
+
     /// Forgets a record.
     ///
     /// - Returns: whether there was one.

@@ -36,6 +36,7 @@ extension Exchange {
         let deadline = NIODeadline.now() + (snapshot.timeouts.total ?? .minutes(10))
         var call = call(intake, name, key, deadline)
         call.operation = operation
+        if operation == .countTokens, dialect.id == .openAIResponses { _ = try await recall(&call, key) }
         relayLater(try await model.answer(call), to: call)
     }
 }

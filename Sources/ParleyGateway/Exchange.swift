@@ -20,6 +20,8 @@ final class Exchange {
     let id: String
     /// The dialect that answers and errors are written in.
     var dialect: any Dialect = Dialects.openAIChat
+    /// Whether the client wants a stream as one JSON array, and so an error as its only element.
+    private var isArray = false
     var record: AccessRecord
     let trace = CallTrace()
     private var answer: Answer?
@@ -89,6 +91,7 @@ final class Exchange {
         case .countTokens(let generation): try await countTokens(generation, key)
         case .embed(let embedding): try await embed(embedding, key)
         case .pass(let path): try await pass(path, key)
+        case .stored(let stored): try await answerStored(stored, key)
         case .models: try await answerModels(key)
         case .model(let name, _): try await answerModel(name, key)
         case .billingSubscription: answerSubscription()
@@ -106,6 +109,7 @@ final class Exchange {
         var intake = try dialect.intake(request.takeBody())
         if let model = asked.model { intake.model = model }
         if let stream = asked.stream { intake.stream = stream }
+        isArray = asked.asArray
         record.stream = intake.stream
         // 4. Resolve: the name to a model.
         let name = try modelName(intake.model, key)
@@ -125,12 +129,15 @@ final class Exchange {
         // 6. Answer: returns at the first meaningful event.
         var call = call(intake, name, key, deadline)
         call.asArray = asked.asArray
+        let isKept = dialect.id == .openAIResponses ? try await recall(&call, key) : false
         let reply = try await model.answer(call)
         record.firstEvent = elapsed()
         describe(reply, name, in: head)
         if intake.stream { client.response.streamHead = head }
+        let body = body(of: reply, call)
         answer = Answer(
-            body: body(of: reply, call), head: head, isStream: intake.stream, deadline: deadline)
+            body: isKept ? keeping(body, of: call, key) : body, head: head, isStream: intake.stream,
+            deadline: deadline)
     }
 
     /// An answer that comes as a whole and is not a conversation's: a count, vectors.
@@ -249,7 +256,8 @@ final class Exchange {
             head.headers.append(HeaderField("x-parley-attempts", String(trace.attemptCount)))
         }
         let isHead = request.head.method == .HEAD
-        client.send(head, body: dialect.encodeFailure(error), omitsBody: isHead)
+        let failure = dialect.encodeFailure(error)
+        client.send(head, body: isArray ? failure.inArray : failure, omitsBody: isHead)
     }
 
     /// 8. Settle: exactly once, on success, failure, cancel or disconnect.
@@ -285,5 +293,16 @@ final class Exchange {
 
     func elapsed() -> Int64 {
         (NIODeadline.now() - request.arrived).nanoseconds / 1_000
+    }
+}
+
+extension ByteBuffer {
+    /// A JSON value as the only element of an array.
+    fileprivate var inArray: ByteBuffer {
+        var out = ByteBuffer()
+        out.writeStaticString("[")
+        out.writeImmutableBuffer(self)
+        out.writeStaticString("]")
+        return out
     }
 }

@@ -6,6 +6,7 @@ public import NIOCore
 import NIOPosix
 public import ParleyConfiguration
 public import ParleyCore
+import ParleyModels
 
 /// The data plane: listens, relays, and can be given another configuration while it runs.
 public final class Gateway: Sendable {
@@ -22,13 +23,15 @@ public final class Gateway: Sendable {
     /// - Parameters:
     ///   - sink: where access lines go; nil writes none.
     ///   - loops: event loops, one per core by default.
+    ///   - responses: where answers of Responses are kept; nil keeps them in memory.
     /// - Throws: `ListenError` when an address cannot be used.
     public static func start(
-        _ settings: ServerSettings, snapshot: Snapshot, sink: LogSink?, loops: Int = System.coreCount
+        _ settings: ServerSettings, snapshot: Snapshot, sink: LogSink?, loops: Int = System.coreCount,
+        responses: (any ResponseStore)? = nil
     ) async throws -> Gateway {
         let tls = try Listener.tls(settings.tls)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, loops))
-        let state = GatewayState()
+        let state = GatewayState(responses: responses ?? MemoryResponseStore())
         let contexts = TLSContexts()
         let limits = EndpointLimits()
         var shards: [ObjectIdentifier: Shard] = [:]

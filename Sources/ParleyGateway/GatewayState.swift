@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import ParleyCore
 import Synchronization
 
-/// What all event loops share: counters and the drain flag, as atomics.
+/// What all event loops share: counters and the drain flag, as atomics, and the responses that are kept.
 final class GatewayState: Sendable {
+    /// The answers of Responses that clients may go on from.
+    let responses: any ResponseStore
     private let draining = Atomic<Bool>(false)
     private let connectionCount = Atomic<Int>(0)
     private let running = Atomic<Int>(0)
+
+    init(responses: any ResponseStore) {
+        self.responses = responses
+    }
 
     /// Whether the server is shutting down: no new requests are taken.
     var isDraining: Bool { draining.load(ordering: .relaxed) }

@@ -14,6 +14,8 @@ enum Route: Sendable, Equatable {
     case embed(Embedding)
     /// A request that is passed on as it came.
     case pass(PassedPath)
+    /// A question about a response that was kept.
+    case stored(Stored)
     case models(DialectID)
     case model(String, DialectID)
     case health
@@ -48,6 +50,12 @@ enum Route: Sendable, Equatable {
         case .generate, .countTokens, .embed: [.POST]
         case .models, .model, .health, .healthLive, .healthReady, .billingSubscription, .billingUsage: [.GET, .HEAD]
         case .pass(let path): path.methods
+        case .stored(let stored):
+            switch stored.part {
+            case .response: [.GET, .HEAD, .DELETE]
+            case .cancel: [.POST]
+            case .inputItems: [.GET, .HEAD]
+            }
         case .planned: [.GET, .POST, .DELETE]
         }
     }
@@ -58,6 +66,7 @@ enum Route: Sendable, Equatable {
         case .generate(let generation), .countTokens(let generation): generation.dialect
         case .embed(let embedding): embedding.dialect
         case .models(let dialect), .model(_, let dialect): dialect
+        case .stored: .openAIResponses
         case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .pass, .planned:
             .openAIChat
         }
@@ -69,6 +78,7 @@ enum Route: Sendable, Equatable {
         "/chat/completions": chat,
         "/completions": .generate(Generation(dialect: .openAICompletions)),
         "/responses": .generate(Generation(dialect: .openAIResponses)),
+        "/responses/input_tokens": .countTokens(Generation(dialect: .openAIResponses)),
         "/messages": .generate(Generation(dialect: .anthropic)),
         "/messages/count_tokens": .countTokens(Generation(dialect: .anthropic)),
         "/embeddings": .embed(Embedding(dialect: .openAIChat)),
@@ -99,6 +109,7 @@ enum Route: Sendable, Equatable {
             let name = percentDecoded(short.dropFirst("/models/".count))
             return name.isEmpty ? nil : .model(name, .openAIChat)
         }
+        if let stored = stored(short) { return stored }
         if let passed = PassedPath.find(path) { return .pass(passed) }
         let first = short.dropFirst().prefix { $0 != "/" }
         return planned.contains("/" + first) && path.hasPrefix("/v1/") ? .planned(String(path)) : nil

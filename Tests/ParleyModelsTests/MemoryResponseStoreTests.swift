@@ -25,9 +25,12 @@ struct MemoryResponseStoreTests {
         #expect(store.record("a", key: "k")?.input.readableBytes == 10)
         #expect(store.record("a", key: "l")?.input.readableBytes == 20)
         #expect(store.record("a", key: "m") == nil && store.conversation("c", key: "l").isEmpty)
+        #expect(store.isKept("a") && !store.isKept("b"))
         #expect(!store.remove("a", key: "m"))
         #expect(store.remove("a", key: "k") && store.record("a", key: "k") == nil)
         #expect(store.conversation("c", key: "k").isEmpty && store.count == 1)
+        #expect(store.isKept("a"))
+        #expect(store.remove("a", key: "l") && !store.isKept("a"))
     }
 
     @Test("The oldest go first when there are too many")

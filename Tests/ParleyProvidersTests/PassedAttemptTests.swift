@@ -88,3 +88,28 @@ struct PassedAttemptTests {
         #expect(demo.passing(PassedRequest(.audio, method: "POST", path: "/audio/speech")) == nil)
     }
 }
+
+@Suite("What Azure and Cohere have beside chats")
+struct PassingProviderTests {
+    @Test(
+        "Azure has OpenAI's paths below its own, with the version where one is asked for",
+        arguments: [("", "/openai/v1/files?a=b"), ("preview", "/openai/v1/files?api-version=preview&a=b")])
+    func azure(version: String, path: String) throws {
+        var setup = ProviderSetup(name: "az", kind: "azure")
+        setup.options.values = ["endpoint": "https://r.openai.azure.com", "api_version": .string(version)]
+        let provider = try AzureProvider(setup)
+        let files = PassedRequest(.files, method: "GET", path: "/files", query: "?a=b")
+        #expect(provider.passes(files) && provider.target(for: files, model: nil).path == path)
+        #expect(!provider.passes(PassedRequest(.rerank, method: "POST", path: "/rerank")))
+        setup.options.values["api_version"] = "2024-10-21"
+        #expect(try !AzureProvider(setup).passes(files))
+    }
+
+    @Test("Cohere reranks by its own version")
+    func cohere() throws {
+        let provider = try CohereProvider(ProviderSetup(name: "c", kind: "cohere"))
+        let request = PassedRequest(.rerank, method: "POST", path: "/rerank")
+        #expect(provider.passes(request) && provider.target(for: request, model: "m").path == "/v2/rerank")
+        #expect(!provider.passes(PassedRequest(.files, method: "GET", path: "/files")))
+    }
+}

@@ -65,9 +65,8 @@ public struct Anthropic: Dialect {
         AnthropicFailure.decode(status: status, headers: headers, body: body)
     }
 
-    /// Anthropic's error envelope. A relayed body is passed on as it is.
+    /// Anthropic's error envelope.
     public func encodeFailure(_ error: ParleyError) -> ByteBuffer {
-        if let relayed = error.relayed { return ByteBuffer(bytes: relayed.body) }
         var buffer = ByteBuffer()
         AnthropicFailure.write(error, into: &buffer)
         return buffer

@@ -5,18 +5,51 @@ public import ParleyCore
 
 /// Anthropic's list of models, read and written.
 public enum AnthropicModelList {
-    /// The list as one page, as `GET /v1/models` answers; `created` counts seconds since 1970.
-    public static func encode(_ entries: [(id: String, created: Int)]) -> JSONValue {
-        let data = entries.map { entry -> JSONValue in
-            [
-                "type": "model", "id": .string(entry.id), "display_name": .string(entry.id),
-                "created_at": .string(time(entry.created)),
-            ]
-        }
-        return [
-            "data": .array(data), "first_id": entries.first.map { .string($0.id) } ?? .null,
-            "last_id": entries.last.map { .string($0.id) } ?? .null, "has_more": false,
+    /// A page as `GET /v1/models` answers; `created` counts seconds since 1970.
+    public static func encode(_ entries: [(id: String, created: Int)], hasMore: Bool = false) -> JSONValue {
+        [
+            "data": .array(entries.map { model($0.id, created: $0.created) }),
+            "first_id": entries.first.map { .string($0.id) } ?? .null,
+            "last_id": entries.last.map { .string($0.id) } ?? .null, "has_more": .bool(hasMore),
         ]
+    }
+
+    /// One model.
+    public static func model(_ id: String, created: Int) -> JSONValue {
+        [
+            "type": "model", "id": .string(id), "display_name": .string(id), "created_at": .string(time(created)),
+        ]
+    }
+
+    /// The part of a list that a request asks for, and whether there is more in its direction. Without a limit it is
+    /// all of it, as far as the request's cursor lets.
+    ///
+    /// - Parameter query: the query's parameters: `limit`, `after_id`, `before_id`.
+    /// - Throws: `invalid`, naming the parameter.
+    public static func page<Entry>(
+        of entries: [Entry], id: (Entry) -> String, query: (String) -> String?
+    ) throws(ParleyError) -> (entries: [Entry], hasMore: Bool) {
+        var limit = Int.max
+        if let text = query("limit") {
+            guard let number = Int(text), (1...1000).contains(number) else {
+                throw ParleyError(
+                    .invalid, "limit: must be a number from 1 to 1000", code: "invalid_value", parameter: "limit")
+            }
+            limit = number
+        }
+        func place(_ name: String, _ cursor: String) throws(ParleyError) -> Int {
+            if let index = entries.firstIndex(where: { id($0) == cursor }) { return index }
+            throw ParleyError(.invalid, "\(name): there is no such model", code: "invalid_value", parameter: name)
+        }
+        if let cursor = query("after_id") {
+            let rest = entries[(try place("after_id", cursor) + 1)...]
+            return (Array(rest.prefix(limit)), rest.count > limit)
+        }
+        if let cursor = query("before_id") {
+            let rest = entries[..<(try place("before_id", cursor))]
+            return (Array(rest.suffix(limit)), rest.count > limit)
+        }
+        return (Array(entries.prefix(limit)), entries.count > limit)
     }
 
     /// One page of a service's list.

@@ -105,7 +105,6 @@ public struct Gemini: Dialect {
 
     /// Google's error envelope.
     public func encodeFailure(_ error: ParleyError) -> ByteBuffer {
-        if let relayed = error.relayed { return ByteBuffer(bytes: relayed.body) }
         var buffer = ByteBuffer()
         buffer.writeJSON(GeminiFailure.envelope(error))
         return buffer

@@ -12,9 +12,9 @@ extension OpenAIResponses {
         if fields["background"] == true {
             try ResponseHistory.refuseBackground(.init(isBackground: true))
         }
+        if let previous = fields["previous_response_id"]?.string { throw ResponseHistory.notFound(previous: previous) }
         for (name, why) in [
             ("prompt", "templates are kept by OpenAI only; send their text."),
-            ("previous_response_id", "this response is not kept here; send the conversation."),
             ("conversation", "this conversation is not kept here; send its items."),
         ] where fields[name] != nil {
             throw ResponsesRequestEncoder.unsupported(name, why)

@@ -28,10 +28,15 @@ extension Exchange {
 
     /// Sends a JSON value as the whole answer.
     func answer(_ value: JSONValue) {
-        let head = AnswerHead(requestID: id)
-        head.headers = crossOriginHeaders()
         var body = ByteBuffer()
         body.writeJSON(value)
+        answer(body)
+    }
+
+    /// Answers with JSON that is written already.
+    func answer(_ body: ByteBuffer) {
+        let head = AnswerHead(requestID: id)
+        head.headers = crossOriginHeaders()
         client.send(head, body: body, omitsBody: request.head.method == .HEAD)
     }
 }

@@ -22,6 +22,8 @@ public final class MemoryResponseStore: ResponseStore {
         var order: [(name: Name, number: UInt64)] = []
         var first = 0
         var conversations: [Name: [String]] = [:]
+        /// How many keys have a record of an id.
+        var holders: [String: Int] = [:]
         var bytes = 0
         var number: UInt64 = 0
     }
@@ -51,6 +53,7 @@ public final class MemoryResponseStore: ResponseStore {
             state.number += 1
             state.entries[name] = Entry(record: record, number: state.number)
             state.order.append((name, state.number))
+            state.holders[record.id, default: 0] += 1
             state.bytes = state.bytes.clampedSum(record.size)
             if let conversation = record.conversation {
                 state.conversations[Name(id: conversation, key: record.key), default: []].append(record.id)
@@ -64,6 +67,9 @@ public final class MemoryResponseStore: ResponseStore {
     public func record(_ id: String, key: String) -> ResponseRecord? {
         state.withLock { $0.entries[Name(id: id, key: key)]?.record }
     }
+
+    /// Whether any key has a record of that id.
+    public func isKept(_ id: String) -> Bool { state.withLock { $0.holders[id] != nil } }
 
     /// Forgets a record, if it is this key's.
     public func remove(_ id: String, key: String) -> Bool {
@@ -87,6 +93,7 @@ public final class MemoryResponseStore: ResponseStore {
     private static func remove(_ name: Name, from state: inout State) -> Bool {
         guard let entry = state.entries.removeValue(forKey: name) else { return false }
         state.bytes -= entry.record.size
+        if let holders = state.holders[name.id] { state.holders[name.id] = holders > 1 ? holders - 1 : nil }
         if let conversation = entry.record.conversation {
             let place = Name(id: conversation, key: name.key)
             state.conversations[place]?.removeAll { $0 == name.id }

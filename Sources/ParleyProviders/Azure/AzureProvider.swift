@@ -8,7 +8,7 @@ import ParleyWire
 import Synchronization
 
 /// Azure OpenAI and Azure AI Foundry: OpenAI's API at an address of the customer's own.
-final class AzureProvider: ListsModels, Embeds {
+final class AzureProvider: ListsModels, Embeds, PassesRequests {
     /// The settings that only this kind knows.
     static let options = ["endpoint", "api_version"]
 
@@ -82,6 +82,19 @@ final class AzureProvider: ListsModels, Embeds {
 
     func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
         EmbeddingFace(OpenAIEmbeddings(), at: access.target("POST", path(model, "/embeddings")))
+    }
+
+    /// What the surface of today has beside chats. Facts: Microsoft's reference of Azure OpenAI's v1 API.
+    func passes(_ request: PassedRequest) -> Bool {
+        surface == .current && [.images, .audio, .files, .batches].contains(request.kind)
+    }
+
+    func target(for request: PassedRequest, model: String?) -> Target {
+        var request = request
+        if !preview.isEmpty {
+            request.query = preview + (request.query.isEmpty ? "" : "&" + request.query.dropFirst())
+        }
+        return access.target(passing: request, to: "/openai/v1" + request.path)
     }
 
     private func path(_ model: String, _ operation: String) -> String {

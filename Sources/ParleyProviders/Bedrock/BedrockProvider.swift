@@ -8,7 +8,7 @@ import ParleyDialects
 import ParleyWire
 
 /// Amazon Bedrock: Converse for every model, signed with AWS credentials or with one of Bedrock's own API keys.
-struct BedrockProvider: ListsModels {
+struct BedrockProvider: ListsModels, Embeds {
     /// The settings that only this kind knows.
     static let options = ["region", "access_key", "secret_key", "session_token"]
 
@@ -43,14 +43,23 @@ struct BedrockProvider: ListsModels {
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
         guard case .chat = call.operation else {
-            throw ParleyError(.notImplemented, "Models of Amazon Bedrock can only be used for chats.")
+            throw ParleyError(.notImplemented, "Models of Amazon Bedrock can only be used for chats and embeddings.")
         }
+        return Face(dialect, at: try target(model, call.stream ? "converse-stream" : "converse"))
+    }
+
+    /// Converse has no embeddings: each maker's model is asked in its own words.
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
+        guard let dialect = BedrockEmbeddings.dialect(for: model) else { throw .noEmbeddings("\(id)/\(model)") }
+        return EmbeddingFace(dialect, at: try target(model, "invoke"))
+    }
+
+    private func target(_ model: String, _ operation: String) throws(ParleyError) -> Target {
         // A path of dots alone would be another path.
         guard !model.allSatisfy({ $0 == "." }) else {
             throw ParleyError(.notFound, "Amazon Bedrock has no model of this name.", parameter: "model")
         }
-        let operation = call.stream ? "converse-stream" : "converse"
-        return Face(dialect, at: access.target("POST", "/model/\(PercentEncoding.encode(model))/\(operation)"))
+        return access.target("POST", "/model/\(PercentEncoding.encode(model))/\(operation)")
     }
 
     func authorize(

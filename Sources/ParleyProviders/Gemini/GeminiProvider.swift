@@ -8,7 +8,7 @@ import ParleyWire
 import Synchronization
 
 /// Google's Gemini API, with a key.
-final class GeminiProvider: ListsModels, CountsRequests {
+final class GeminiProvider: ListsModels, CountsRequests, Embeds {
     static let environment = ["GOOGLE_API_KEY", "GEMINI_API_KEY"]
     static let baseVariable = "GOOGLE_GEMINI_BASE_URL"
 
@@ -38,6 +38,12 @@ final class GeminiProvider: ListsModels, CountsRequests {
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
         Face(relaying: current, at: try GeminiTarget.make(access, "/" + GeminiTarget.resource(model), call))
+    }
+
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
+        let method = call.embedding.map(GeminiEmbeddings.method(for:)) ?? "batchEmbedContents"
+        return EmbeddingFace(
+            GeminiEmbeddings(), at: access.target("POST", "/\(GeminiTarget.resource(model)):\(method)"))
     }
 
     func authorize(

@@ -78,6 +78,7 @@ final class UpstreamAttempt {
     private func request(_ signed: ByteBuffer) -> UpstreamRequest {
         var head = signed
         for field in call.headers where HeaderField.isName(field.name) && HeaderField.isSafe(field.value) {
+            guard face.dialect.id.understands(header: field.name) else { continue }
             head.writeString("\(field.name): \(field.value)\r\n")
         }
         defer { body = nil }
@@ -104,5 +105,15 @@ final class UpstreamAttempt {
             provider.credentials.note(refusal.failure, of: credential, at: .now())
         }
         return refusal
+    }
+}
+
+extension DialectID {
+    /// Whether a client's header means something to a service of this dialect: what begins with a vendor's name is for
+    /// that vendor's API alone.
+    fileprivate func understands(header name: String) -> Bool {
+        if name.hasPrefix("anthropic-") { return self == .anthropic }
+        guard name.hasPrefix("openai-") else { return true }
+        return [.openAIChat, .openAIResponses, .openAICompletions].contains(self)
     }
 }

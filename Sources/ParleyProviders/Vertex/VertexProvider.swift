@@ -6,7 +6,7 @@ import ParleyCore
 import ParleyDialects
 
 /// Google's Vertex AI: with a service account, or with a key in express mode.
-final class VertexProvider: CountsRequests {
+final class VertexProvider: CountsRequests, Embeds {
     static let options = ["project", "location", "credentials"]
 
     let id: String
@@ -64,12 +64,20 @@ final class VertexProvider: CountsRequests {
     }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        if model.hasPrefix("claude-") {
+        if Self.isClaude(model) {
             return try VertexClaude.face(access, publishers: publishers, model: model, call: call)
         }
-        let resource = "\(publishers)google/\(GeminiTarget.resource(model))"
-        return Face(relaying: gemini, at: try GeminiTarget.make(access, resource, call))
+        return Face(relaying: gemini, at: try GeminiTarget.make(access, resource(model), call))
     }
+
+    func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
+        guard !Self.isClaude(model) else { throw .noEmbeddings("\(id)/\(model)") }
+        return EmbeddingFace(VertexEmbeddings(model: model), at: access.target("POST", resource(model) + ":predict"))
+    }
+
+    private static func isClaude(_ model: String) -> Bool { model.hasPrefix("claude-") }
+
+    private func resource(_ model: String) -> String { "\(publishers)google/\(GeminiTarget.resource(model))" }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector

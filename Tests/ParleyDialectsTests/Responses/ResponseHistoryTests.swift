@@ -19,6 +19,8 @@ private final class ListStore: ResponseStore {
         records.withLock { $0.last { $0.id == id && $0.key == key } }
     }
 
+    func isKept(_ id: String) -> Bool { records.withLock { $0.contains { $0.id == id } } }
+
     func remove(_ id: String, key: String) -> Bool { false }
 
     func conversation(_ id: String, key: String) -> [ResponseRecord] {
