@@ -5,7 +5,7 @@ import ParleyCore
 
 extension Anthropic {
     /// What Anthropic's API cannot be told, and what becomes of it.
-    static let declaredLosses: [Loss] = dropped + refused + emulated
+    static let declaredLosses: [Loss] = dropped + Loss.unknown(to: "Anthropic's API") + refused + emulated
 
     private static let dropped: [Loss] = [
         Loss("frequency_penalty", .dropped, "There are no penalties."),
@@ -33,7 +33,6 @@ extension Anthropic {
         Loss("tools[].function.strict", .dropped, "Left out for models without structured output (before 4.5)."),
         Loss("tool_choice", .dropped, "A choice that only another vendor knows is left to the model."),
         Loss("parallel_tool_calls", .dropped, "Says nothing where there are no tools or none may be called."),
-        Loss("other fields", .dropped, "Fields that only another dialect knows are named one by one."),
     ]
 
     private static let refused: [Loss] = [

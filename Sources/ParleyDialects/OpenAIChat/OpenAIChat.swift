@@ -43,6 +43,10 @@ public struct OpenAIChat: Dialect {
             Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
             Loss("cache_control", .dropped, "Marks of other dialects; sent where the vendor takes `cache_control`."),
             Loss("messages[].content[].file", .emulated, "A file of plain text is a text part."),
+            Loss("safetySettings", .dropped, "Gemini's own."),
+            Loss("labels", .dropped, "Gemini's own."),
+            Loss("service_tier", .dropped, "Where another dialect said it, whose tiers have other names."),
+            Loss("other fields", .dropped, "Fields that only another dialect knows are named one by one."),
         ]
         let choices = [Loss("n", .refused, "The vendor gives one choice; n above 1 is refused.")]
         return known + ResponsesExtras.lossesInChat + (quirks.singleChoice ? choices : [])
