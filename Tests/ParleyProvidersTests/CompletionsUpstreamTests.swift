@@ -49,6 +49,18 @@ struct CompletionsUpstreamTests {
         #expect(try await text(of: try await model.answer(asked)).contains(usage))
     }
 
+    @Test("A model that only Responses have is asked there")
+    func responses() async throws {
+        let answer =
+            #"{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"o3-pro","output":[{"type""#
+            + #":"message","role":"assistant","content":[{"type":"output_text","text":"Hi"}]}]}"#
+        let connector = FakeConnector(.json(answer))
+        let model = try makeModel(kind: "openai", id: "o3-pro")
+        let reply = try await model.answer(try makeCall(connector, #"{"model":"a/m","prompt":"Say"}"#))
+        #expect(connector.heads.first?.hasPrefix("POST /v1/responses HTTP/1.1\r\n") == true)
+        #expect(try JSON.parse(try await text(of: reply))["choices"]?.array?.first?["text"] == "Hi")
+    }
+
     @Test("One that only chats is asked as a chat, and answers as a completion")
     func translated() async throws {
         let connector = FakeConnector(

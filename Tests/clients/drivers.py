@@ -225,7 +225,9 @@ class Messages:
             options["output_config"] = {"format": {"type": "json_schema", "schema": SCHEMA}}
         if think:
             options["thinking"] = {"type": "enabled", "budget_tokens": 2048}
-        arguments = dict(model=self.model, messages=self.messages, **options)
+        # The library has names for the fields of today's models alone.
+        more = {name: options.pop(name) for name in ("temperature", "top_k", "top_p") if name in options}
+        arguments = dict(model=self.model, messages=self.messages, extra_body=more, **options)
         if not stream:
             return self.read(self.client.messages.create(**arguments), 1)
         with self.client.messages.stream(**arguments) as events:

@@ -16,6 +16,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.output import NativeOutput
+from pydantic_ai.profiles.anthropic import anthropic_model_profile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from test_matrix import UPSTREAMS
@@ -61,7 +62,9 @@ def test_pydantic_ai_runs_an_agent_with_tools_and_reads_typed_answers(library, m
         "chat": lambda: OpenAIChatModel(model, provider=provider),
         "responses": lambda: OpenAIResponsesModel(model, provider=provider),
         "anthropic": lambda: AnthropicModel(
-            model, provider=AnthropicProvider(base_url=matrix.origin, api_key=matrix.key)),
+            model, provider=AnthropicProvider(base_url=matrix.origin, api_key=matrix.key),
+            # It knows Claude by names without a provider's before them.
+            profile=anthropic_model_profile("claude-sonnet-4-5")),
     }[library]()
     agent = Agent(spoken)
 

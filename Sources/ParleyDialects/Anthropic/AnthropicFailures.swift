@@ -78,11 +78,12 @@ enum AnthropicFailure {
     }
 
     /// The message, in the words that clients look for where they have none else: coding agents shorten a conversation
-    /// only when they read that the prompt is too long.
+    /// only when they read that the prompt is too long. The envelope has no place but the message for a field's path.
     private static func message(of error: ParleyError) -> String {
-        guard error.kind == .contextExceeded, !error.message.lowercased().contains("prompt is too long") else {
-            return error.message
+        if error.kind == .contextExceeded, !error.message.lowercased().contains("prompt is too long") {
+            return "prompt is too long: \(error.message)"
         }
-        return "prompt is too long: \(error.message)"
+        guard let path = error.parameter, !path.isEmpty, !error.message.contains(path) else { return error.message }
+        return "\(path): \(error.message)"
     }
 }

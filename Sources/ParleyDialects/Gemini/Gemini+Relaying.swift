@@ -22,6 +22,7 @@ extension Gemini: RelayingDialect {
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
         guard overrides.isEmpty, !body.contains("\"generateContentRequest\"") else { return nil }
+        guard !ReasoningSeal.occursAsBytes(in: body) else { return nil }
         if platform == .vertex, body.contains("\"id\""), body.contains("\"function") { return nil }
         if !jsonSchemaFields, body.contains("JsonSchema\"") || body.contains("json_schema\"") { return nil }
         return body

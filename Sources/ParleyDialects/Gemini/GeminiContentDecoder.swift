@@ -16,9 +16,18 @@ enum GeminiContentDecoder {
         if let text = value.string { return [Message(.user, text: text)] }
         var pairing = CallPairing()
         var messages: [Message] = []
+        // Clients that keep a stream send each of its frames as a turn of its own: they are one.
+        var spoken: [(part: JSONObject, path: String)] = []
+        var first = 0
+        func endModel() throws(ParleyError) {
+            guard !spoken.isEmpty else { return }
+            messages.append(try model(spoken, turn: first, &pairing))
+            spoken = []
+        }
         for (index, value) in (value.array ?? [value]).enumerated() {
             let path = value.object != nil || value.string != nil ? "contents[\(index)]" : "contents"
             if let text = value.string {
+                try endModel()
                 messages.append(Message(.user, text: text))
                 continue
             }
@@ -26,16 +35,19 @@ enum GeminiContentDecoder {
             var fields = FieldReader(GeminiNames.camel(object), path: path)
             let role = try fields.string("role") ?? "user"
             let parts = try parts(&fields, path)
+            if role == "model" || role == "assistant" {
+                if spoken.isEmpty { first = index }
+                spoken += parts.enumerated().map { ($1, "\(path).parts[\($0)]") }
+                continue
+            }
+            try endModel()
             switch role {
-            case "user", "function", "tool":
-                messages += try user(parts, path, &pairing)
-            case "model", "assistant":
-                messages.append(try model(parts, path, turn: index, &pairing))
-            case "system":
-                messages.append(Message(.system, try plain(parts, path)))
+            case "user", "function", "tool": messages += try user(parts, path, &pairing)
+            case "system": messages.append(Message(.system, try plain(parts, path)))
             default: throw RequestFault.value(path + ".role", role, supported: ["user", "model"])
             }
         }
+        try endModel()
         return messages
     }
 
@@ -108,14 +120,13 @@ enum GeminiContentDecoder {
 
     /// The model's turn.
     private static func model(
-        _ parts: [JSONObject], _ path: String, turn: Int, _ pairing: inout CallPairing
+        _ parts: [(part: JSONObject, path: String)], turn: Int, _ pairing: inout CallPairing
     ) throws(ParleyError) -> Message {
         var reasoning: [Reasoning] = []
         var calls: [ToolCall] = []
         var content: [(Part, JSONObject)] = []
         pairing.begin()
-        for (index, part) in parts.enumerated() {
-            let path = "\(path).parts[\(index)]"
+        for (part, path) in parts {
             var fields = FieldReader(part, path: path)
             if let value = part["functionCall"], !value.isNull {
                 guard let object = value.object else {
@@ -126,16 +137,17 @@ enum GeminiContentDecoder {
                 let id = try inner.string("id") ?? GeminiCallID.make("", turn, calls.count)
                 let arguments = try inner.object("args") ?? [:]
                 var call = ToolCall(id: id, name: name, arguments: JSON.text(.object(arguments)))
-                if let signature = try fields.string("thoughtSignature") {
+                if let signature = try fields.string("thoughtSignature"), ReasoningSeal.openBytes(signature) == nil {
                     call.signature = signature
                     call.origin = .gemini
                 }
                 pairing.note(call)
                 calls.append(call)
             } else if let text = part["text"]?.string, part["thought"]?.bool == true {
-                let signature = try fields.string("thoughtSignature")
-                reasoning.append(Reasoning(text, signature: signature, origin: .gemini))
-            } else if part["text"]?.string != nil, let signature = try fields.string("thoughtSignature") {
+                add(text, signed: try fields.string("thoughtSignature"), to: &reasoning)
+            } else if part["text"]?.string != nil, let signature = try fields.string("thoughtSignature"),
+                ReasoningSeal.openBytes(signature) == nil
+            {
                 reasoning.append(Reasoning("", signature: signature, origin: .gemini))
                 content.append(try GeminiPartDecoder.decode(fields.rest, path))
             } else {
@@ -146,6 +158,21 @@ enum GeminiContentDecoder {
         message.reasoning = reasoning
         message.toolCalls = calls
         return message
+    }
+
+    /// Adds a thought. Where its signature is another vendor's, it also signs what was thought since the last one.
+    private static func add(_ text: String, signed signature: String?, to reasoning: inout [Reasoning]) {
+        guard let signature, let seal = ReasoningSeal.openBytes(signature) else {
+            return reasoning.append(Reasoning(text, signature: signature, origin: .gemini))
+        }
+        var whole = text
+        if seal.opaque == nil {
+            let signed = reasoning.lastIndex { $0.signature != nil || $0.opaque != nil }
+            let start = signed.map { $0 + 1 } ?? 0
+            whole = reasoning[start...].map(\.text).joined() + text
+            reasoning.removeSubrange(start...)
+        }
+        reasoning.append(Reasoning(whole, signature: seal.signature, opaque: seal.opaque, origin: seal.origin))
     }
 
     /// The result of a call.
@@ -229,7 +256,7 @@ enum GeminiPartDecoder {
     private static func inline(_ object: JSONObject, _ path: String) throws(ParleyError) -> Part {
         var fields = FieldReader(GeminiNames.camel(object), path: path)
         let type = try fields.required("mimeType").lowercased()
-        let data = try fields.required("data")
+        let data = Base64Text.standard(try fields.required("data"))
         let url = DataURL(mediaType: type, base64: data).text
         if type.hasPrefix("image/") { return .image(url: url, detail: nil) }
         if type.hasPrefix("audio/") { return .audio(data: data, format: MediaType.audioFormat(type)) }

@@ -43,11 +43,11 @@ enum GeminiWhole {
     private static func encode(_ choice: ChatResponse.Choice) -> JSONValue {
         let message = choice.message
         var parts: [JSONObject] = []
-        for reasoning in message.reasoning where !reasoning.text.isEmpty {
+        for reasoning in message.reasoning where !reasoning.text.isEmpty || reasoning.origin != .gemini {
             if let part = part(of: reasoning) { parts.append(part) }
         }
         if !message.text.isEmpty { parts.append(["text": .string(message.text)]) }
-        for reasoning in message.reasoning where reasoning.text.isEmpty {
+        for reasoning in message.reasoning where reasoning.text.isEmpty && reasoning.origin == .gemini {
             if let part = part(of: reasoning) { parts.append(part) }
         }
         if let refusal = message.refusal, !refusal.isEmpty { parts.append(["text": .string(refusal)]) }
@@ -68,13 +68,20 @@ enum GeminiWhole {
 
     // MARK: - Parts
 
-    /// A thought, or the signature of a text on an empty part behind it; another vendor's signature is left out.
+    /// A thought, or the signature of a text on an empty part behind it. Another vendor's signature is sealed, on a
+    /// thought, so that it comes back with it.
     static func part(of reasoning: Reasoning) -> JSONObject? {
-        let signature = reasoning.origin == .gemini ? reasoning.signature : nil
-        if reasoning.text.isEmpty {
+        var signature = reasoning.signature
+        if let origin = reasoning.origin, origin != .gemini, signature != nil || reasoning.opaque != nil {
+            signature = ReasoningSeal.sealAsBytes(
+                .init(origin: origin, signature: reasoning.signature, opaque: reasoning.opaque))
+        } else if reasoning.origin != .gemini {
+            signature = nil
+        } else if reasoning.text.isEmpty {
             guard let signature else { return nil }
             return ["text": "", "thoughtSignature": .string(signature)]
         }
+        guard !reasoning.text.isEmpty || signature != nil else { return nil }
         var part: JSONObject = ["text": .string(reasoning.text), "thought": true]
         if let signature { part.members.append(.init("thoughtSignature", .string(signature))) }
         return part

@@ -80,35 +80,6 @@ extension FilePart {
     }
 }
 
-/// Base64 that holds text.
-enum Base64Text {
-    /// The text; nil where it is no base64 or no UTF-8.
-    static func decode(_ base64: String) -> String? {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(base64.utf8.count / 4 * 3)
-        var bits: UInt32 = 0
-        var count = 0
-        for byte in base64.utf8 {
-            let value: UInt32
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = UInt32(byte) - 65
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = UInt32(byte) - 71
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = UInt32(byte) + 4
-            case UInt8(ascii: "+"), UInt8(ascii: "-"): value = 62
-            case UInt8(ascii: "/"), UInt8(ascii: "_"): value = 63
-            case UInt8(ascii: "="), 0x20, 0x0A, 0x0D: continue
-            default: return nil
-            }
-            bits = (bits << 6 | value) & 0xFF_FFFF
-            count += 1
-            guard count % 4 != 1 else { continue }
-            let shift = [0: 0, 2: 4, 3: 2][count % 4] ?? 0
-            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(shift)))
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-}
-
 /// Times as most JSON APIs write them (RFC 3339).
 enum Timestamp {
     /// Seconds since 1970 of e.g. `2025-05-19T09:26:59.678947Z` or `…+02:00`; nil where it is none.

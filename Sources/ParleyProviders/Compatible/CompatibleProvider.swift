@@ -84,12 +84,13 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        if call.dialect == .openAICompletions, let completions {
+        let isOnlyThere = hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model)
+        if call.dialect == .openAICompletions, let completions, responses == nil || !isOnlyThere {
             let refuses = refusesStreamOptions.load(ordering: .relaxed)
             return Face(relaying: refuses ? plainCompletions : fullCompletions, at: completions.target)
         }
         if let responses, case .chat = call.operation,
-            call.dialect == .openAIResponses || (hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model))
+            call.dialect == .openAIResponses || isOnlyThere
         {
             return Face(relaying: Self.responsesDialect, at: responses.target)
         }

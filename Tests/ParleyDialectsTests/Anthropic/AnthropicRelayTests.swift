@@ -116,6 +116,16 @@ struct AnthropicSideTests {
         #expect(other.kind == .contextExceeded)
     }
 
+    @Test("The path of a field is said once")
+    func path() throws {
+        func message(_ text: String) throws -> String? {
+            let error = ParleyError(.invalid, text, parameter: "messages[0].role")
+            return try JSON.parse(Messages.dialect.encodeFailure(error))["error"]?["message"]?.string
+        }
+        #expect(try message("Invalid value: 'x'.") == "messages[0].role: Invalid value: 'x'.")
+        #expect(try message("No 'messages[0].role'.") == "No 'messages[0].role'.")
+    }
+
     @Test("A retry hint is read, and a key in a message is masked")
     func hints() {
         let headers = HeaderBlock(ByteBuffer(string: "retry-after: 7\r\n"))

@@ -79,7 +79,7 @@ struct GeminiRequestDecoderTests {
                 ],
             ]
         ])
-        #expect(request.messages[0].content == [.image(url: "data:image/png;base64,AA", detail: nil)])
+        #expect(request.messages[0].content == [.image(url: "data:image/png;base64,AA==", detail: nil)])
         let turn = request.messages[1]
         #expect(turn.reasoning.map(\.text) == ["hm", ""] && turn.reasoning.map(\.signature) == [nil, "t"])
         #expect(turn.reasoning.allSatisfy { $0.origin == .gemini })

@@ -112,13 +112,14 @@ struct GeminiStreamTests {
         #expect(text.contains(#"{"error":{"code":429,"#))
     }
 
-    @Test("Another vendor's reasoning is shown without its signature")
+    @Test("Another vendor's reasoning is shown, and its signature is sealed")
     func foreignReasoning() {
         let text = GeminiRun.encode([
             .reasoning(choice: 0, Reasoning("hm", signature: "secret", origin: .anthropic)),
             .reasoning(choice: 0, Reasoning("", signature: "secret", origin: .anthropic)), .text(choice: 0, "Hi"),
         ])
-        #expect(text.contains(#"{"text":"hm","thought":true}"#) && !text.contains("secret"))
+        #expect(text.contains(#"{"text":"hm","thought":true,"thoughtSignature":"cGFybGV5L"#))
+        #expect(!text.contains("secret"))
     }
 
     @Test("Made-up ids are stable within an answer, differ between its calls, and are not sent back")

@@ -2,14 +2,13 @@
 # Part of Parley, an LLM gateway.
 """Amazon Bedrock's Converse."""
 
-import base64
 import json
 import re
 import struct
 import urllib.parse
 import zlib
 
-from .scenario import Refused, View, pieces
+from .scenario import Refused, View, base64_checked, pieces
 
 STREAM_TYPE = "application/vnd.amazon.eventstream"
 FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "content_filtered"}
@@ -46,6 +45,7 @@ def read(path, headers, body):
         view.cache_marks += "cachePoint" in block
     tools = body.get("toolConfig") or {}
     view.tools = [tool["toolSpec"]["name"] for tool in tools.get("tools", []) if "toolSpec" in tool]
+    view.cache_marks += sum("cachePoint" in tool for tool in tools.get("tools", []))
     view.tool_choice = tools.get("toolChoice")
     conversation(body["messages"], view)
     if (view.calls or view.results) and not view.tools:
@@ -70,11 +70,12 @@ def conversation(messages, view):
                     raise Refused("The text field in the ContentBlock object is blank.")
                 text += block["text"]
             elif "image" in block:
-                base64.b64decode(block["image"]["source"]["bytes"], validate=True)
+                base64_checked(block["image"]["source"]["bytes"])
                 view.images.append(f"data:image/{block['image']['format']}")
             elif "document" in block:
                 if not re.fullmatch(r"[A-Za-z0-9\[\]() -]+", block["document"]["name"]):
                     raise Refused("document name")
+                base64_checked(block["document"]["source"]["bytes"])
                 view.documents.append(block["document"]["format"])
             elif "toolUse" in block:
                 if not isinstance(block["toolUse"]["input"], dict):

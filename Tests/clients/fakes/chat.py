@@ -4,7 +4,7 @@
 
 import json
 
-from .scenario import Refused, View, pieces
+from .scenario import Refused, View, pieces, shown
 
 STREAM_TYPE = "text/event-stream"
 FINISH = {"stop": "stop", "length": "length", "tools": "tool_calls", "filter": "content_filter"}
@@ -14,6 +14,9 @@ KNOWN = {
     "top_logprobs", "seed", "reasoning_effort", "user", "stream", "stream_options", "metadata", "store", "service_tier",
     "logit_bias", "modalities", "verbosity", "prompt_cache_key", "safety_identifier",
 }
+
+LEGACY = {"model", "prompt", "suffix", "max_tokens", "temperature", "top_p", "n", "stream", "stream_options", "logprobs",
+          "echo", "stop", "presence_penalty", "frequency_penalty", "best_of", "logit_bias", "user", "seed"}
 
 
 def other(method, path, headers, value):
@@ -25,6 +28,8 @@ def other(method, path, headers, value):
 def read(path, headers, body):
     if not headers.get("authorization", "").startswith("Bearer "):
         raise Refused("no key", 401, "auth")
+    if path.endswith("/completions") and not path.endswith("/chat/completions"):
+        return prompt(body)
     unknown = set(body) - KNOWN
     if unknown:
         raise Refused(f"Unrecognized request argument supplied: {sorted(unknown)[0]}")
@@ -63,11 +68,23 @@ def read(path, headers, body):
         for part in parts:
             if part["type"] == "image_url":
                 url = part["image_url"]["url"]
-                view.images.append(url.split(";")[0] if url.startswith("data:") else f"url:{url}")
+                view.images.append(shown(url))
             elif part["type"] == "file":
                 view.documents.append(part["file"].get("filename") or "file")
+                shown(part["file"].get("file_data") or "url:")
             elif part["type"] not in ("text", "refusal", "input_audio"):
                 raise Refused(f"Invalid content type '{part['type']}'")
+    return view
+
+
+def prompt(body):
+    """A legacy completion."""
+    unknown = set(body) - LEGACY
+    if unknown:
+        raise Refused(f"Unrecognized request argument supplied: {sorted(unknown)[0]}")
+    view = View(model=body["model"], stream=body.get("stream", False), max_tokens=body.get("max_tokens"))
+    view.texts.append(body["prompt"])
+    view.completes, view.echo = True, body.get("echo", False)
     return view
 
 
@@ -77,7 +94,15 @@ def usage(made):
             "completion_tokens_details": {"reasoning_tokens": made.thought}}
 
 
+def completion(view, made, text, finish=None, **more):
+    return {"id": "cmpl-fake", "object": "text_completion", "created": 1700000000, "model": view.model,
+            "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]} | more
+
+
 def whole(view, made):
+    if view.completes:
+        text = (view.texts[0] if view.echo else "") + made.text
+        return completion(view, made, text, FINISH[made.finish], usage=usage(made))
     message = {"role": "assistant", "content": made.text or None, "refusal": None}
     if made.reasoning:
         message["reasoning_content"] = made.reasoning
@@ -96,6 +121,14 @@ def stream(view, made):
                  "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]} | more
         return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
+    if view.completes:
+        for piece in pieces((view.texts[0] if view.echo else "") + made.text):
+            yield b"data: " + json.dumps(completion(view, made, piece)).encode() + b"\n\n"
+        yield b"data: " + json.dumps(completion(view, made, "", FINISH[made.finish])).encode() + b"\n\n"
+        last = completion(view, made, "", choices=[], usage=usage(made))
+        yield b"data: " + json.dumps(last).encode() + b"\n\n"
+        yield b"data: [DONE]\n\n"
+        return
     yield chunk({"role": "assistant", "content": ""})
     for piece in pieces(made.reasoning):
         yield chunk({"reasoning_content": piece})

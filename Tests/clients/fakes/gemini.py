@@ -5,7 +5,7 @@
 import json
 import re
 
-from .scenario import Refused, View, pieces
+from .scenario import CALL_SIGNATURE, Refused, View, pieces
 
 STREAM_TYPE = "text/event-stream"
 FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "filter": "SAFETY"}
@@ -126,7 +126,7 @@ def parts(made):
         list_.append({"text": made.text})
     for number, (_, name, arguments) in enumerate(made.calls):
         part = {"functionCall": {"name": name, "args": json.loads(arguments)}}
-        list_.append(part | ({"thoughtSignature": "Z2VtaW5pLXNpZw=="} if number == 0 else {}))
+        list_.append(part | ({"thoughtSignature": CALL_SIGNATURE} if number == 0 else {}))
     return list_
 
 

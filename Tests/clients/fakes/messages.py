@@ -5,7 +5,7 @@
 import json
 import re
 
-from .scenario import Refused, View, pieces
+from .scenario import Refused, View, base64_checked, pieces
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "refusal"}
@@ -85,6 +85,8 @@ def conversation(messages, view, thinking):
         text = ""
         for block in blocks:
             view.cache_marks += "cache_control" in block
+            if isinstance(block.get("content"), list):
+                view.cache_marks += sum("cache_control" in part for part in block["content"])
             if block["type"] == "text":
                 if not block["text"]:
                     raise Refused("messages: text content blocks must be non-empty")
@@ -114,6 +116,8 @@ def conversation(messages, view, thinking):
 
 def seen(block, view):
     source = block["source"]
+    if source["type"] == "base64":
+        base64_checked(source["data"])
     label = f"url:{source['url']}" if source["type"] == "url" else f"data:{source.get('media_type')}"
     (view.images if block["type"] == "image" else view.documents).append(label)
 
@@ -180,7 +184,8 @@ def stream(view, made):
             yield event("error", error={"type": "overloaded_error", "message": "Overloaded"})
             return
         yield event("content_block_stop", index=index)
-    yield event("message_delta", delta={"stop_reason": FINISH[made.finish], "stop_sequence": None}, usage=usage(made))
+    spent = {name: value for name, value in usage(made).items() if name != "service_tier"}
+    yield event("message_delta", delta={"stop_reason": FINISH[made.finish], "stop_sequence": None}, usage=spent)
     yield event("message_stop")
 
 

@@ -4,7 +4,7 @@
 
 import json
 
-from .scenario import Refused, View, pieces
+from .scenario import Refused, View, pieces, shown
 
 STREAM_TYPE = "text/event-stream"
 KNOWN = {
@@ -51,14 +51,15 @@ def read_item(item, view):
     elif kind == "function_call_output":
         output = item["output"]
         if not isinstance(output, str):
-            view.images += ["part" for part in output if part["type"] == "input_image"]
+            view.images += [shown(part["image_url"]) for part in output if part["type"] == "input_image"]
             output = "".join(part.get("text", "") for part in output)
         view.results.append((item["call_id"], output))
     elif kind == "reasoning":
         view.signatures.append(item.get("encrypted_content"))
     elif kind == "message":
         content = item["content"]
-        parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
+        plain = "output_text" if item["role"] == "assistant" else "input_text"
+        parts = [{"type": plain, "text": content}] if isinstance(content, str) else content
         text = ""
         for part in parts:
             wanted = ("output_text", "refusal") if item["role"] == "assistant" else (
@@ -68,9 +69,10 @@ def read_item(item, view):
             text += part.get("text", "")
             if part["type"] == "input_image":
                 url = part["image_url"]
-                view.images.append(url.split(";")[0] if url.startswith("data:") else f"url:{url}")
+                view.images.append(shown(url))
             if part["type"] == "input_file":
                 view.documents.append(part.get("filename") or "file")
+                shown(part.get("file_data") or "url:")
         if item["role"] in ("system", "developer"):
             view.system += text
         elif item["role"] == "user":
@@ -80,7 +82,7 @@ def read_item(item, view):
 
 
 def usage(made):
-    return {"input_tokens": made.input, "input_tokens_details": {"cached_tokens": made.cached},
+    return {"input_tokens": made.input, "input_tokens_details": {"cached_tokens": made.cached, "cache_write_tokens": 0},
             "output_tokens": made.output, "output_tokens_details": {"reasoning_tokens": made.thought},
             "total_tokens": made.input + made.output}
 

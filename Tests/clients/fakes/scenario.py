@@ -2,12 +2,14 @@
 # Part of Parley, an LLM gateway.
 """What the fakes answer, whatever the wire: chosen by the first `#word` in the conversation."""
 
+import base64
 import re
 from dataclasses import dataclass, field
 
 TEXT = "Hello, wörld 🐟: \"quoted\", \\ and\nlines."
 THOUGHT = "Let me think about fish 🐟 first."
 SIGNATURE = "c2lnbmF0dXJlOmZpc2g="
+CALL_SIGNATURE = "Z2VtaW5pLXNpZw=="
 PERSON = '{"name": "Ada", "age": 36}'
 
 
@@ -39,6 +41,8 @@ class View:
     temperature: object = None
     stop: list = field(default_factory=list)
     cache_marks: int = 0
+    completes: bool = False                             # a legacy completion
+    echo: bool = False
 
     @property
     def scenario(self):
@@ -60,6 +64,24 @@ class Answer:
     thought: int = 0
     error_after_text: bool = False
     cut_after_text: bool = False
+    pause: float = 0                                    # seconds between two frames
+
+
+def base64_checked(text):
+    """No vendor but Google takes the alphabet for addresses, or base64 without its padding."""
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Refused("Invalid base64 data.") from None
+
+
+def shown(url):
+    """What an image's address is called in a view."""
+    if not url.startswith("data:"):
+        return f"url:{url}"
+    kind, _, data = url.partition(";base64,")
+    base64_checked(data)
+    return kind
 
 
 def answer(view):
@@ -73,6 +95,8 @@ def answer(view):
         if view.schema is None and "JSON" not in view.system:
             raise Refused("the request carries no schema")
         return Answer(text=PERSON)
+    if scenario == "endless":
+        return Answer(text="fish " * 4000, pause=0.01)
     if scenario == "length":
         return Answer(text="Cut sho", finish="length")
     if scenario == "filtered":

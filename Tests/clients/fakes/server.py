@@ -2,10 +2,10 @@
 # Part of Parley, an LLM gateway.
 """The server the fakes live in: one prefix per kind, answers sent in small pieces."""
 
-import contextlib
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import bedrock, chat, gemini, messages, responses
@@ -68,16 +68,19 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", wire.STREAM_TYPE)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        with contextlib.suppress(ConnectionError):
+        try:
             for data in wire.stream(view, made):
                 for start in range(0, len(data), PIECE):
                     piece = data[start:start + PIECE]
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                     self.wfile.flush()
+                time.sleep(made.pause)
             if made.cut_after_text:
                 self.close_connection = True
                 return
             self.wfile.write(b"0\r\n\r\n")
+        except ConnectionError:
+            self.server.fakes.note_left(view)
 
 
 class Server(ThreadingHTTPServer):
@@ -98,6 +101,7 @@ class Fakes:
         self.port = self.server.server_address[1]
         self.lock = threading.Lock()
         self.seen = []
+        self.left = []
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def url(self, kind):
@@ -108,6 +112,11 @@ class Fakes:
             self.seen.append({"kind": kind, "path": path, "headers": headers, "body": value, "view": view,
                               "refusal": refusal})
 
+    def note_left(self, view):
+        """The peer closed the connection in the middle of an answer."""
+        with self.lock:
+            self.left.append(view)
+
     def last(self, kind):
         """The last request of that kind."""
         with self.lock:
@@ -116,6 +125,7 @@ class Fakes:
     def clear(self):
         with self.lock:
             self.seen.clear()
+            self.left.clear()
 
     def stop(self):
         self.server.shutdown()

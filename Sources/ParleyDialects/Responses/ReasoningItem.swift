@@ -1,52 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import NIOCore
 import ParleyCore
-import ParleyWire
-
-/// Carries what binds reasoning and calls of other vendors to their origin through a client of Responses, in the one
-/// field such clients send back unread: `encrypted_content`.
-///
-/// The text is `parley.<origin>.{…}`; the ids of items that Parley made begin with `rs_parley_`. Neither may reach an
-/// upstream of Responses, which would refuse it.
-enum ReasoningSeal {
-    static let prefix = "parley."
-    static let itemPrefix = "rs_parley_"
-
-    /// What was sealed.
-    struct Content: Equatable {
-        var origin: DialectID?
-        var signature: String?
-        var opaque: JSONValue?
-        /// The id of the tool call that the signature belongs to; nil where it is the reasoning's own.
-        var call: String?
-    }
-
-    /// Whether a request has sealed content or items of our own making somewhere.
-    static func occurs(in body: ByteBuffer) -> Bool {
-        body.contains("\"parley.") || body.contains("\"rs_parley_")
-    }
-
-    static func seal(_ content: Content) -> String {
-        var object = JSONObject()
-        if let signature = content.signature { object["signature"] = .string(signature) }
-        if let opaque = content.opaque { object["opaque"] = opaque }
-        if let call = content.call { object["call"] = .string(call) }
-        return prefix + (content.origin?.name ?? "") + "." + JSON.text(.object(object))
-    }
-
-    /// What is in a seal; nil for anything else, such as another vendor's ciphertext.
-    static func open(_ text: String) -> Content? {
-        guard text.hasPrefix(prefix), let brace = text.firstIndex(of: "{"),
-            case .object(let object)? = try? JSON.parse(String(text[brace...]))
-        else { return nil }
-        let name = text[..<brace].dropFirst(prefix.count).dropLast()
-        return Content(
-            origin: name.isEmpty ? nil : DialectID(String(name)), signature: object["signature"]?.string,
-            opaque: object["opaque"], call: object["call"]?.string)
-    }
-}
 
 /// A reasoning item, read.
 enum ReasoningItem {
