@@ -33,7 +33,6 @@ extension Anthropic {
         Loss("tools[].function.strict", .dropped, "Left out for models without structured output (before 4.5)."),
         Loss("tool_choice", .dropped, "A choice that only another vendor knows is left to the model."),
         Loss("parallel_tool_calls", .dropped, "Says nothing where there are no tools or none may be called."),
-        Loss("other fields", .dropped, "Fields that only another dialect knows are named one by one."),
     ]
 
     private static let refused: [Loss] = [

@@ -31,7 +31,7 @@ struct AnthropicTurnEncoder {
     }
 
     private mutating func encode(_ message: Message, _ path: String) throws(ParleyError) {
-        if message.name != nil { drop("messages[].name") }
+        if message.name != nil, message.role != .tool, message.role != .function { drop("messages[].name") }
         switch message.role {
         case .system, .developer: try encode(system: message, path)
         case .user:

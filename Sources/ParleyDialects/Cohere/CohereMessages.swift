@@ -10,11 +10,11 @@ extension CohereRequestEncoder {
         switch message.role {
         case .tool, .function:
             if let id = message.toolCallID { object["tool_call_id"] = .string(id) }
-            dropped.add("tool error flag", if: message.isError)
+            dropped.add("messages[].is_error", if: message.isError)
         case .assistant: putPlan(of: message, into: &object)
         case .system, .developer, .user: break
         }
-        if message.role != .function { dropped.add("messages[].name", if: message.name != nil) }
+        if message.role != .function, message.role != .tool { dropped.add("messages[].name", if: message.name != nil) }
         dropped.add("cache_control", if: !message.cacheMarks.isEmpty)
         if let content = try content(of: message, path) { object["content"] = content }
         return object
