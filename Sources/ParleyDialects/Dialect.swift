@@ -24,6 +24,9 @@ public protocol Dialect: Sendable {
     /// What this dialect cannot carry to an upstream, for the documentation and for the proof that nothing else is lost.
     var losses: [Loss] { get }
 
+    /// Fields at the top of a request that only this dialect has a word for: elsewhere each is dropped by its name.
+    var ownFields: [String] { get }
+
     /// Finds out what a gateway must know before it reads a client's request: the model's name, whether to stream.
     ///
     /// - Throws: `invalid`, naming the field or the byte at fault.
@@ -88,6 +91,9 @@ extension Dialect {
 
     /// Nothing is lost.
     public var losses: [Loss] { [] }
+
+    /// None.
+    public var ownFields: [String] { [] }
 
     /// Nothing is refused.
     public func checkTranslatable(_ request: ChatRequest) throws(ParleyError) {}

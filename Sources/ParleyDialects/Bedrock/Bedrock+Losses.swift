@@ -5,12 +5,10 @@ extension Bedrock {
     /// What Converse cannot say.
     public var losses: [Loss] { Self.losses }
 
-    /// OpenAI's fields, the last three those of Responses, that mean nothing to Converse; what only another API knows
-    /// fares the same.
+    /// OpenAI's fields that mean nothing to Converse; what only another API knows fares the same.
     private static let unknown = [
         "audio", "metadata", "modalities", "moderation", "prediction", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "safety_identifier", "service_tier", "store", "verbosity", "web_search_options",
-        "reasoning", "text", "truncation",
     ]
 
     private static let losses: [Loss] = declared + unknown.map { Loss($0, .dropped, "Converse has none.") }
@@ -33,6 +31,7 @@ extension Bedrock {
             "Models that cannot be told; Claude where a tool is demanded, where `max_tokens` leaves no room, and in a "
                 + "tool loop that began without thinking."),
         Loss("messages[].reasoning_content", .dropped, "Reasoning that Claude did not sign, and all for other models."),
+        Loss("image_url.detail", .dropped, "Images have no level of detail."),
         Loss("messages[].name", .dropped, "Turns have no names."),
         Loss("cache_control", .dropped, "Models without a prompt cache; Nova's tools."),
         Loss("n", .refused, "Above 1: there is one choice."),

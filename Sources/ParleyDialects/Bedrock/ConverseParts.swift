@@ -11,7 +11,9 @@ extension ConverseRequestEncoder {
     mutating func block(_ part: Part, _ path: String) throws(ParleyError) -> JSONValue? {
         switch part {
         case .text(let text), .refusal(let text): return text.isBlank ? nil : ["text": .string(text)]
-        case .image(let url, _): return try image(url, path)
+        case .image(let url, let detail):
+            if let detail, detail != "auto" { drop("image_url.detail") }
+            return try image(url, path)
         case .audio(let data, let format):
             let format = format.lowercased()
             guard Self.audioFormats.contains(format) else {

@@ -60,7 +60,7 @@ struct ConverseRequestEncoder {
     private static let carried: Set<String> = ["functions", "function_call", "stream_options"]
 
     private mutating func putExtras(into body: inout JSONObject, _ additional: inout JSONObject) {
-        for member in request.extras.fields.members {
+        for member in request.extras.inChatWords(dropped: &dropped).members {
             if member.key == "additionalModelRequestFields", let fields = member.value.object {
                 for field in fields.members { additional[field.key] = field.value }
             } else if Self.ownFields.contains(member.key) || request.extras.dialect == .bedrock {

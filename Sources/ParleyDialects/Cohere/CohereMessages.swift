@@ -10,7 +10,7 @@ extension CohereRequestEncoder {
         switch message.role {
         case .tool, .function:
             if let id = message.toolCallID { object["tool_call_id"] = .string(id) }
-            dropped.add("tool error flag", if: message.isError)
+            dropped.add("messages[].is_error", if: message.isError)
         case .assistant: putPlan(of: message, into: &object)
         case .system, .developer, .user: break
         }

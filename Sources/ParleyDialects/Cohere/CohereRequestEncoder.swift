@@ -26,7 +26,7 @@ struct CohereRequestEncoder {
         Loss("user", .dropped, "There is none."),
         Loss("messages[].name", .dropped, "Speakers have no names."),
         Loss("messages[].reasoning_content", .dropped, "Said only in turns that call tools, as `tool_plan`."),
-        Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
+        Loss("messages[].is_error", .dropped, "A tool's failure is told by its text alone."),
         Loss("cache_control", .dropped, "The service caches prompts by itself."),
         Loss("reasoning_effort", .emulated, "`thinking`: disabled, or a budget of tokens; high has no bound."),
     ]

@@ -128,7 +128,8 @@ enum CompletionsRequest {
         var extras = request.extras.of(.openAICompletions)
         let options = extras.remove("stream_options")?.object ?? [:]
         if request.extras.dialect != .openAICompletions {
-            for member in request.extras.fields.members where member.key != "logit_bias" { drop(member.key) }
+            let foreign = request.extras.inChatWords(dropped: &dropped)
+            for member in foreign.members where member.key != "logit_bias" { drop(member.key) }
             if let bias = request.extras.of(.openAIChat)["logit_bias"] { extras["logit_bias"] = bias }
         }
         if !request.model.isEmpty { put("model", .string(request.model)) }
@@ -151,6 +152,8 @@ enum CompletionsRequest {
         if request.parallelToolCalls != nil { drop("parallel_tool_calls") }
         if request.reasoningEffort != nil || request.reasoningBudget != nil { drop("reasoning_effort") }
         if request.topK != nil { drop("top_k") }
+        if request.messages.contains(where: { $0.name != nil }) { drop("messages[].name") }
+        if request.messages.contains(where: { !$0.cacheMarks.isEmpty }) { drop("cache_control") }
         if request.stream {
             put("stream", true)
             if quirks.streamOptions {

@@ -41,6 +41,8 @@ public struct OpenAICompletions: Dialect {
             Loss("parallel_tool_calls", .dropped, "Nothing to call."),
             Loss("reasoning_effort", .dropped, "These models do not reason."),
             Loss("top_k", .dropped, "There is none."),
+            Loss("messages[].name", .dropped, "The prompt has no speaker."),
+            Loss("cache_control", .dropped, "There is none."),
             Loss("prompt", .refused, "Tokens or several prompts, where the upstream only chats."),
             Loss("suffix", .refused, "Where the upstream only chats."),
             Loss("best_of", .refused, "Above 1, where the upstream only chats."),

@@ -121,7 +121,7 @@ extension GeminiRequestEncoder {
 
     // MARK: - Results
 
-    private func encodeResult(
+    private mutating func encodeResult(
         _ message: Message, _ path: String
     ) throws(ParleyError) -> (result: JSONValue, media: [JSONValue]) {
         let extras = message.extras.of(.gemini)
@@ -158,7 +158,7 @@ extension GeminiRequestEncoder {
 
     // MARK: - Parts
 
-    private func encode(
+    private mutating func encode(
         _ content: [Part], of message: Message, _ path: String, keepsEmpty: Bool = false
     ) throws(ParleyError) -> [JSONValue] {
         let extras = message.extras.of(.gemini)[GeminiContentDecoder.partExtras]?.array ?? []
@@ -183,10 +183,11 @@ extension GeminiRequestEncoder {
         }
     }
 
-    private func encode(_ part: Part, _ path: String) throws(ParleyError) -> JSONObject {
+    private mutating func encode(_ part: Part, _ path: String) throws(ParleyError) -> JSONObject {
         switch part {
         case .text(let text), .refusal(let text): return ["text": .string(text)]
-        case .image(let url, _):
+        case .image(let url, let detail):
+            if let detail, detail != "auto" { drop("image_url.detail") }
             if let data = DataURL(url) { return Self.inline(data.mediaType, data.base64) }
             return Self.linked(url, MediaType.guess(url) ?? "image/jpeg")
         case .audio(let data, let format): return Self.inline(MediaType.audio(format), data)

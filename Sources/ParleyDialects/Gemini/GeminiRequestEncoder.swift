@@ -137,7 +137,7 @@ struct GeminiRequestEncoder {
     /// Fields of OpenAI's that Gemini has under another name; the others are dropped.
     private mutating func putForeign(into config: inout JSONObject, _ extras: inout JSONObject) {
         guard let dialect = request.extras.dialect, dialect != .gemini else { return }
-        for member in request.extras.fields.members where !member.value.isNull {
+        for member in request.extras.inChatWords(dropped: &dropped).members where !member.value.isNull {
             switch (member.key, member.value) {
             case ("modalities", .array(let list)) where dialect == .openAIChat:
                 let words = list.compactMap { $0.string?.uppercased() }

@@ -23,7 +23,8 @@ struct OllamaRequestEncoder {
         Loss("user", .dropped, "There is none."),
         Loss("messages[].name", .dropped, "Speakers have no names."),
         Loss("tools[].function.strict", .dropped, "Arguments are not held to their schema."),
-        Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
+        Loss("messages[].is_error", .dropped, "A tool's failure is told by its text alone."),
+        Loss("image_url.detail", .dropped, "Images have no level of detail."),
         Loss("cache_control", .dropped, "The server caches prompts by itself."),
         Loss("reasoning_effort", .emulated, "`think`: a level, false for none; tokens become the nearest level."),
         Loss("messages[].content", .emulated, "Text parts are joined by line feeds, and images stand beside the text."),
@@ -185,7 +186,7 @@ struct OllamaRequestEncoder {
             let id = message.toolCallID ?? ""
             if let name = request.toolName(ofCall: id) ?? message.name { object["tool_name"] = .string(name) }
             if !id.isEmpty { object["tool_call_id"] = .string(id) }
-            dropped.add("tool error flag", if: message.isError)
+            dropped.add("messages[].is_error", if: message.isError)
         } else {
             dropped.add("messages[].name", if: message.name != nil)
         }
@@ -201,12 +202,13 @@ struct OllamaRequestEncoder {
         }
     }
 
-    private func read(
+    private mutating func read(
         _ part: Part, _ path: String, _ texts: inout [String], _ images: inout [JSONValue]
     ) throws(ParleyError) {
         switch part {
         case .text(let text), .refusal(let text): texts.append(text)
-        case .image(let url, _):
+        case .image(let url, let detail):
+            if let detail, detail != "auto" { dropped.add("image_url.detail") }
             guard let image = DataURL(url) else {
                 throw RequestFault.unsupported("\(path).image_url", "takes images as base64 (a data: URL) only")
             }

@@ -7,10 +7,40 @@ extension ChatRequestEncoder {
     mutating func encode(_ messages: [Message]) throws(ParleyError) -> [JSONValue] {
         var list: [JSONValue] = []
         list.reserveCapacity(messages.count)
+        var shown: [Part] = []
         for (index, message) in messages.enumerated() {
-            list.append(.object(try encode(message, "messages[\(index)]")))
+            if message.role != .tool, !shown.isEmpty { list.append(try aside(&shown)) }
+            list.append(.object(try encode(split(message, &shown), "messages[\(index)]")))
         }
+        if !shown.isEmpty { list.append(try aside(&shown)) }
         return list
+    }
+
+    /// A tool's result without what only a user's turn may show: images, audio and files gather in `shown`, since the
+    /// turn that shows them has to wait for all results.
+    private func split(_ message: Message, _ shown: inout [Part]) -> Message {
+        func isPlain(_ part: Part) -> Bool {
+            switch part {
+            case .text, .refusal, .opaque: true
+            case .file(let file): file.text != nil && file.data == nil && file.id == nil
+            case .image, .audio: false
+            }
+        }
+        guard message.role == .tool, message.extras.of(.openAIChat).isEmpty,
+            !message.content.allSatisfy({ isPlain($0) })
+        else { return message }
+        var message = message
+        shown.append(.text("Shown by the tool call \(toolID(message.toolCallID ?? "")):"))
+        shown += message.content.filter { !isPlain($0) }
+        message.content.removeAll { !isPlain($0) }
+        if message.content.isEmpty { message.content = [.text("The result is shown in the user's next message.")] }
+        message.cacheMarks = message.cacheMarks.filter { message.content.indices.contains($0.key) }
+        return message
+    }
+
+    private mutating func aside(_ shown: inout [Part]) throws(ParleyError) -> JSONValue {
+        defer { shown = [] }
+        return .object(try encode(Message(.user, shown), "messages[].content"))
     }
 
     private mutating func encode(_ message: Message, _ path: String) throws(ParleyError) -> JSONObject {
@@ -40,7 +70,7 @@ extension ChatRequestEncoder {
                 drop(["messages[].reasoning_content"])
             }
         }
-        if message.isError { drop(["tool error flag"]) }
+        if message.isError { drop(["messages[].is_error"]) }
         for member in extras.members where object[member.key] == nil { object.members.append(member) }
         return object
     }
@@ -142,7 +172,12 @@ extension ChatRequestEncoder {
         var object = JSONObject()
         if let id = file.id { object.members.append(.init("file_id", .string(id))) }
         if let data { object.members.append(.init("file_data", .string(data))) }
-        if let name = file.name { object.members.append(.init("filename", .string(name))) }
+        if let name = file.name {
+            object.members.append(.init("filename", .string(name)))
+        } else if file.mediaType != nil, file.id == nil {
+            // OpenAI takes a file's content with a name only; a client of this dialect has said one if it wanted to.
+            object.members.append(.init("filename", "file"))
+        }
         return ["type": "file", "file": .object(object)]
     }
 

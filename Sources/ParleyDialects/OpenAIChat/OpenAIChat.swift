@@ -40,8 +40,11 @@ public struct OpenAIChat: Dialect {
             Loss("top_k", .dropped, "Sent where the vendor's `known_fields` name it."),
             Loss("reasoning_effort", .dropped, "A budget of no tokens, for which not every model has a word."),
             Loss("reasoning_effort", .emulated, "A budget in tokens is the nearest word."),
-            Loss("tool error flag", .dropped, "A tool's failure is told by its text alone."),
+            Loss("messages[].is_error", .dropped, "A tool's failure is told by its text alone."),
             Loss("cache_control", .dropped, "Marks of other dialects; sent where the vendor takes `cache_control`."),
+            Loss(
+                "messages[].content[].image_url", .emulated,
+                "What a tool's result shows follows in a user's turn behind the results."),
             Loss("messages[].content[].file", .emulated, "A file of plain text is a text part."),
             Loss("safetySettings", .dropped, "Gemini's own."),
             Loss("labels", .dropped, "Gemini's own."),

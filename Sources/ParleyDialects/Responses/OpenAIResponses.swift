@@ -165,6 +165,7 @@ extension OpenAIResponses {
         Loss("stream_options", .dropped, "Usage always comes; the other options have no equivalent."),
         Loss("store", .dropped, "Answers to translated calls are never stored at the vendor."),
         Loss("messages[].name", .dropped, "Items have no speaker's name."),
+        Loss("messages[].is_error", .dropped, "A tool's failure is told by its text alone."),
         Loss("messages[].reasoning_content", .dropped, "Only reasoning with its own ciphertext may come back."),
         Loss("cache_control", .dropped, "Caching is automatic."),
     ]

@@ -35,6 +35,7 @@ struct ResponsesItemEncoder {
         switch message.role {
         case .assistant: try encodeAssistant(message, path, into: &items)
         case .tool, .function:
+            if message.isError { drop("messages[].is_error") }
             let id = message.toolCallID ?? ""
             let type = customCalls.contains(id) ? "custom_tool_call_output" : "function_call_output"
             items.append([

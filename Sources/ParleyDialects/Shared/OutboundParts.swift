@@ -17,26 +17,26 @@ struct DroppedNames {
 }
 
 extension Loss {
-    /// Fields of the clients' dialects that most vendors have no word for, in a table of losses.
+    /// Fields of OpenAI's chat that most vendors have no word for, in a table of losses.
     static func unknown(to vendor: String) -> [Loss] {
         let chat = [
             "audio", "logit_bias", "metadata", "modalities", "moderation", "prediction", "prompt_cache_key",
             "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier", "store",
             "verbosity", "web_search_options",
         ]
-        let responses = ["truncation", "max_tool_calls", "context_management"]
-        let others = [
-            "best_of", "echo", "suffix", "container", "context_management", "mcp_servers", "output_config",
-            "inference_geo", "safetySettings", "cachedContent", "labels", "generationConfig.responseModalities",
-        ]
-        var seen: Set<String> = []
-        return (chat + responses + others).filter { seen.insert($0).inserted }.map {
-            Loss($0, .dropped, "\(vendor) has none.")
-        } + [Loss("other fields", .dropped, "Fields that only another dialect knows are named one by one.")]
+        return chat.map { Loss($0, .dropped, "\(vendor) has none.") }
     }
 }
 
 extension Extras {
+    /// The fields as a dialect finds them that is not theirs: those of Responses in Chat's words, without what concerns
+    /// nobody but the gateway.
+    ///
+    /// - Parameter dropped: gains the names of fields of Responses that Chat has no word for.
+    func inChatWords(dropped: inout [String]) -> JSONObject {
+        dialect == .openAIResponses ? ResponsesExtras.forChat(fields, dropped: &dropped) : fields
+    }
+
     /// The fields that an outbound dialect may look into for words of its own, and those that it can only leave out:
     /// a client of OpenAI's dialect and the configuration speak to whatever is behind, others to their own vendor.
     func fields(for dialect: DialectID) -> (own: JSONObject, foreign: [String]) {

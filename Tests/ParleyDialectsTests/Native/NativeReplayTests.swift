@@ -199,7 +199,7 @@ struct NativeReplayTests {
     func losses(name: String) throws {
         let dialect = try #require(Native.dialects[name])
         var request = ChatRequest(model: "m", messages: [])
-        var user = Message(.user, text: "a")
+        var user = Message(.user, [.text("a"), .image(url: "data:image/png;base64,AA==", detail: "low")])
         user.name = "n"
         user.cacheMarks = [0: CacheMark()]
         var assistant = Message(.assistant, text: "b")

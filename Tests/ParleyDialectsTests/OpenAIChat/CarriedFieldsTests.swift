@@ -108,7 +108,9 @@ struct CarriedFieldsTests {
                 0]
         }
         #expect(try part { $0.text = "t" } == ["type": "text", "text": "t"])
-        let data: JSONValue = ["type": "file", "file": ["file_data": "data:application/pdf;base64,AA=="]]
+        let data: JSONValue = [
+            "type": "file", "file": ["file_data": "data:application/pdf;base64,AA==", "filename": "file"],
+        ]
         #expect(try part { ($0.data, $0.mediaType) = ("AA==", "application/pdf") } == data)
         let image: JSONValue = ["type": "image_url", "image_url": ["url": "https://e.x/a"]]
         #expect(try part { ($0.url, $0.mediaType) = ("https://e.x/a", "image/*") } == image)
@@ -137,13 +139,13 @@ struct CarriedFieldsTests {
         request.showsReasoning = true
         var dropped: [String] = []
         let back = try written(request, &dropped)
-        #expect(back["reasoning_effort"] == "high" && dropped == ["tool error flag"])
+        #expect(back["reasoning_effort"] == "high" && dropped == ["messages[].is_error"])
         request.reasoningBudget = 0
         request.messages[0].isError = false
         dropped = []
         #expect(try written(request, &dropped)["reasoning_effort"] == nil && dropped == ["reasoning_effort"])
         let declared = Set(OpenAIChat().losses.filter { $0.fate == .dropped }.map(\.field))
-        let mine: Set = ["tool_choice", "top_k", "reasoning_effort", "tool error flag", "cache_control"]
+        let mine: Set = ["tool_choice", "top_k", "reasoning_effort", "messages[].is_error", "cache_control"]
         #expect(declared.isSuperset(of: mine))
     }
 }
