@@ -115,6 +115,8 @@ if Context.environment["PARLEY_FUZZ"] != nil {
             dependencies: [
                 "CFuzzer", "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyGateway", nio, http1,
             ],
-            path: "Fuzz/parley-fuzz", swiftSettings: settings),
+            path: "Fuzz/parley-fuzz", swiftSettings: settings,
+            // The linker that is used by default stumbles over the debug information of instrumented code.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld"])]),
     ]
 }

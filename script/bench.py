@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-parley-bench-0123456789abcdef"
 TICK = os.sysconf("SC_CLK_TCK")
 # What the design asks for: ratio to nginx, or a plain number.
-TARGETS = {"json-1k": 1.5, "json-50k": 1.5, "stream-100": 0.7, "paced": 1.2, "memory": 20.0, "idle": 40.0, "start": 150.0}
+TARGETS = {"json-1k": 1.5, "json-50k": 1.5, "stream-100": 0.7, "paced": 1.2, "memory": 20.0, "idle": 40.0, "start": 150.0,
+           "event": 2.0, "event-paced": 1.3, "whole-1k": 30.0, "whole-100k": 300.0}
 
 
 def free_port():
@@ -159,7 +160,8 @@ server: {{listen: "127.0.0.1:0"}}
 log: {{file: {{path: {folder}/parley-access.log}}, access: true}}
 providers:
   bench: {{kind: openai-compatible, base_url: "http://127.0.0.1:{upstream}/v1", api_key: x, discover: false, models: {{bench-json: bench-json, bench-stream: bench-stream, bench-paced: bench-paced}}}}
-models: {{bench-json: bench/bench-json, bench-stream: bench/bench-stream, bench-paced: bench/bench-paced}}
+  claude: {{kind: anthropic, base_url: "http://127.0.0.1:{upstream}", api_key: x, discover: false, models: {{bench-claude-json: bench-claude-json, bench-claude-stream: bench-claude-stream, bench-claude-paced: bench-claude-paced}}}}
+models: {{bench-json: bench/bench-json, bench-stream: bench/bench-stream, bench-paced: bench/bench-paced, bench-claude-json: claude/bench-claude-json, bench-claude-stream: claude/bench-claude-stream, bench-claude-paced: claude/bench-claude-paced}}
 keys:
   - {{name: bench, key: {KEY}}}
 """)
@@ -238,9 +240,9 @@ class Streams:
         self.selector.close()
 
 
-def paced(process, port, count, seconds):
+def paced(process, port, count, seconds, model="bench-paced"):
     """CPU µs per event with `count` streams of one event per second each."""
-    streams = Streams(port, count, "bench-paced")
+    streams = Streams(port, count, model)
     streams.read(2)
     used, events = cpu(process.pid), streams.events
     streams.read(seconds)
@@ -313,7 +315,8 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=4, help="length of one run under load")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="nginx worker processes")
-    parser.add_argument("--only", help="comma list of json-1k json-50k stream-100 paced memory idle start")
+    parser.add_argument("--only", help="comma list of json-1k json-50k stream-100 paced memory idle start "
+                        "event event-paced whole-1k whole-100k")
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     return parser.parse_args()
 
@@ -369,6 +372,8 @@ def measure(options, folder):
             interleaved(name, loaded(text))
         streams, seconds = (200, 3) if options.quick else (1000, 15)
         interleaved("paced", lambda process, port: paced(process, port, streams, seconds))
+        if not stand_in:
+            translated(options, wanted, numbers, ours, loaded, streams, seconds)
     finally:
         for process in reversed(started):
             process.stop()
@@ -376,6 +381,25 @@ def measure(options, folder):
         times = [start_time(options.parley, folder) for _ in range(1 if options.quick else 5)]
         numbers["start"] = (statistics.median(times), None)
     return numbers
+
+
+def translated(options, wanted, numbers, ours, loaded, streams, seconds):
+    """What a translation from Anthropic's Messages costs a client of OpenAI's, beside the same answer relayed."""
+    def beside(name, run):
+        """CPU of the relayed and of the translated kind, interleaved: (translated, relayed)."""
+        if name not in wanted:
+            return
+        found = {"bench": [], "bench-claude": []}
+        for turn in range(options.runs):
+            for kind in sorted(found, reverse=turn % 2 == 1):
+                found[kind].append(run(kind))
+        numbers[name] = (statistics.median(found["bench-claude"]), statistics.median(found["bench"]))
+        print(f"{name}: translated {numbers[name][0]:.1f}, relayed {numbers[name][1]:.1f}", file=sys.stderr, flush=True)
+
+    beside("event", lambda kind: loaded(body(f"{kind}-stream", 1024, True))(*ours) / 100)
+    beside("whole-1k", lambda kind: loaded(body(f"{kind}-json", 1024, False))(*ours))
+    beside("whole-100k", lambda kind: loaded(body(f"{kind}-json", 102400, False))(*ours))
+    beside("event-paced", lambda kind: paced(*ours, streams, seconds, f"{kind}-paced"))
 
 
 ROWS = [
@@ -403,7 +427,29 @@ def table(numbers, options):
     how = "one short run: not a measurement" if options.quick else f"medians of {options.runs} interleaved runs"
     lines += ["", f"{machine()}; {options.connections} connections, {options.workers} nginx workers, {how}; both with an "
                   "access log, Parley with a key. Made by `script/bench`."]
+    if any(name in numbers for name, *_ in TRANSLATED):
+        lines += ["", "OpenAI's client, Anthropic's upstream, beside the same answer relayed by Parley:", "",
+                  "| | translated | relayed | | target |", "|---|---|---|---|---|"]
+    for name, title, kind in TRANSLATED:
+        if name not in numbers:
+            continue
+        ours, theirs = numbers[name]
+        value, said, target = {
+            "most": (ours, "", f"{TARGETS[name]:g} µs"),
+            "ratio": (ours / theirs, f"{ours / theirs:.2f}", f"{TARGETS[name]:g}x relayed"),
+            "more": (ours - theirs, f"+{ours - theirs:.1f} µs", f"+{TARGETS[name]:g} µs"),
+        }[kind]
+        lines.append(f"| {title} | {ours:.2f} µs | {theirs:.2f} µs | {said} | {target}"
+                     f"{'' if value <= TARGETS[name] else ' (not met)'} |")
     return "\n".join(lines)
+
+
+TRANSLATED = [
+    ("event", "CPU per event of a burst of 100, all of the stream's cost included", "most"),
+    ("event-paced", "CPU per event, 1,000 streams of one event per second", "ratio"),
+    ("whole-1k", "CPU per whole answer, 1 KB in, 500 B out", "more"),
+    ("whole-100k", "CPU per whole answer, 100 KB in, 500 B out", "more"),
+]
 
 
 def main():

@@ -52,7 +52,8 @@ phase() {
 # What a release build is given beside its sources. With Swift's runtime inside the program calls into it need no detour,
 # it starts without a search for libraries and runs where no Swift is installed. The packages that Parley uses are built
 # without run-time checks of exclusive access, as Parley itself is (Package.swift says why).
-release_flags=(-c release -Xswiftc -enforce-exclusivity=unchecked)
+# The debug information is most of the binary and of no use to who runs it; symbols stay, for backtraces.
+release_flags=(-c release -Xswiftc -enforce-exclusivity=unchecked -Xlinker -S)
 swift_build="$(command -v swift-build || true)"
 if [[ -d "$(dirname -- "$(readlink -f -- "${swift_build:-/}")")/../lib/swift_static" ]]; then
     release_flags+=(--static-swift-stdlib)

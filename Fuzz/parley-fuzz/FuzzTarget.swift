@@ -49,16 +49,7 @@ struct FuzzTarget: Sendable {
     private static func of(_ dialect: any Dialect) -> [FuzzTarget] {
         let name = dialect.id.name
         let clients = Dialects.all.filter(\.isSpokenByClients)
-        return [
-            FuzzTarget(name: "\(name)-request") { bytes in
-                guard let intake = try? dialect.intake(ByteBuffer(bytes: bytes)),
-                    let request = try? dialect.decodeRequest(intake.body)
-                else { return }
-                for target in Dialects.all {
-                    var dropped: [String] = []
-                    _ = try? target.encodeRequest(request, dropped: &dropped)
-                }
-            },
+        var targets = [
             FuzzTarget(name: "\(name)-stream") { bytes in stream(bytes, dialect, clients) },
             FuzzTarget(name: "\(name)-whole") { bytes in
                 guard let response = try? dialect.decodeWhole(ByteBuffer(bytes: bytes)) else { return }
@@ -71,22 +62,41 @@ struct FuzzTarget: Sendable {
                     status: status, headers: HeaderBlock(ByteBuffer(bytes: first)), body: ByteBuffer(bytes: rest))
                 for client in clients { _ = client.encodeFailure(error) }
             },
-            FuzzTarget(name: "\(name)-relay") { bytes in
-                guard let relaying = dialect as? any RelayingDialect else { return }
-                var relay = relaying.makeStreamRelay(stripUsage: bytes.count % 2 == 0)
-                var out = ByteBuffer()
-                do throws(ParleyError) {
-                    try each(bytes) { piece throws(ParleyError) in try relay.push(ByteBuffer(bytes: piece), into: &out) }
-                    try relay.finish(into: &out)
-                } catch {
-                    relay.fail(error, into: &out)
-                }
-                _ = try? relaying.inspectWhole(ByteBuffer(bytes: bytes))
-                var dropped: [String] = []
-                _ = try? relaying.splice(
-                    ByteBuffer(bytes: bytes), reading: nil, model: "m", stream: true, overrides: [], dropped: &dropped)
-            },
         ]
+        if dialect.isSpokenByClients {
+            targets.append(FuzzTarget(name: "\(name)-request") { bytes in request(bytes, dialect) })
+        }
+        if let relaying = dialect as? any RelayingDialect {
+            targets.append(FuzzTarget(name: "\(name)-relay") { bytes in relay(bytes, relaying) })
+        }
+        return targets
+    }
+
+    /// Reads a client's request and writes it for every upstream.
+    private static func request(_ bytes: UnsafeRawBufferPointer, _ dialect: any Dialect) {
+        guard let intake = try? dialect.intake(ByteBuffer(bytes: bytes)),
+            let request = try? dialect.decodeRequest(intake.body)
+        else { return }
+        for target in Dialects.all {
+            var dropped: [String] = []
+            _ = try? target.encodeRequest(request, dropped: &dropped)
+        }
+    }
+
+    /// Passes a stream on, ends it by an error where there is one, and looks at the same bytes as a whole and a request.
+    private static func relay(_ bytes: UnsafeRawBufferPointer, _ relaying: any RelayingDialect) {
+        var relay = relaying.makeStreamRelay(stripUsage: bytes.count % 2 == 0)
+        var out = ByteBuffer()
+        do throws(ParleyError) {
+            try each(bytes) { piece throws(ParleyError) in try relay.push(ByteBuffer(bytes: piece), into: &out) }
+            try relay.finish(into: &out)
+        } catch {
+            relay.fail(error, into: &out)
+        }
+        _ = try? relaying.inspectWhole(ByteBuffer(bytes: bytes))
+        var dropped: [String] = []
+        _ = try? relaying.splice(
+            ByteBuffer(bytes: bytes), reading: nil, model: "m", stream: true, overrides: [], dropped: &dropped)
     }
 
     private static func of(_ dialect: any EmbeddingDialect) -> FuzzTarget {

@@ -98,7 +98,9 @@ struct AnthropicProviderTests {
         let model = try makeModel(kind: "anthropic") {
             $0.overrides = [FieldOverride(name: "temperature", json: "1", force: true)]
         }
-        _ = await thrown(by: model, Self.call(connector, operation: .countTokens))
+        let reply = try await model.answer(Self.call(connector, operation: .countTokens))
+        #expect(try await text(of: reply) == #"{"input_tokens":9}"#)
+        try #require(connector.heads.count == 1)
         #expect(connector.heads[0].hasPrefix("POST /v1/messages/count_tokens HTTP/1.1\r\n"))
         #expect(connector.heads[0].contains("x-api-key: k1\r\n"))
         #expect(!connector.bodies[0].contains("temperature"))

@@ -33,7 +33,7 @@ def test_an_empty_text_is_refused(demo_server):
 def test_geminis_shape(demo_server):
     status, _, text = demo_server.request(
         "POST", "/v1beta/models/demo:embedContent", {"content": {"parts": [{"text": "hi"}]}})
-    assert status == 200 and '"embedding":{"values":[' in text, text
+    assert status == 200 and b'"embedding":{"values":[' in text, text
 
 
 def test_a_prompt_is_completed_whole_and_streamed(demo_server):

@@ -5,7 +5,7 @@ import ParleyCore
 
 extension Anthropic {
     /// What Anthropic's API cannot be told, and what becomes of it.
-    static let declaredLosses: [Loss] = dropped + refused + emulated
+    static let declaredLosses: [Loss] = dropped + Loss.unknown(to: "Anthropic's API") + refused + emulated
 
     private static let dropped: [Loss] = [
         Loss("frequency_penalty", .dropped, "There are no penalties."),

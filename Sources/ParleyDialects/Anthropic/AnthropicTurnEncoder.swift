@@ -31,6 +31,7 @@ struct AnthropicTurnEncoder {
     }
 
     private mutating func encode(_ message: Message, _ path: String) throws(ParleyError) {
+        // The name of a result is that of its call, which is there already.
         if message.name != nil, message.role != .tool, message.role != .function { drop("messages[].name") }
         switch message.role {
         case .system, .developer: try encode(system: message, path)

@@ -14,7 +14,9 @@ extension CohereRequestEncoder {
         case .assistant: putPlan(of: message, into: &object)
         case .system, .developer, .user: break
         }
-        if message.role != .function, message.role != .tool { dropped.add("messages[].name", if: message.name != nil) }
+        // A result may say the name of its tool, which its call has said.
+        let isResult = message.role == .tool || message.role == .function
+        dropped.add("messages[].name", if: message.name != nil && !isResult)
         dropped.add("cache_control", if: !message.cacheMarks.isEmpty)
         if let content = try content(of: message, path) { object["content"] = content }
         return object

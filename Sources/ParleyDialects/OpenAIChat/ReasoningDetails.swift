@@ -36,6 +36,10 @@ enum ReasoningDetails {
             let opaque = element["opaque"] ?? (isEncrypted ? object(origin, element) : nil)
             return Reasoning(text, signature: signature, opaque: opaque, origin: origin)
         }
+        if element["type"] == "redacted_thinking", let data = element["data"]?.string {
+            // Claude's own block, from clients that keep it as Anthropic wrote it.
+            return Reasoning("", signature: data, opaque: element, origin: .anthropic)
+        }
         if let signature, element == unnamed(text, signature) { return Reasoning(text, signature: signature) }
         return Reasoning(text, signature: signature, opaque: element)
     }

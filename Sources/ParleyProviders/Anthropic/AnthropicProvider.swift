@@ -8,7 +8,7 @@ import ParleyDialects
 /// Anthropic's own API, and whoever copies it.
 ///
 /// Headers and paths: Anthropic's API reference; signing in as its SDKs do it.
-final class AnthropicProvider: ListsModels {
+final class AnthropicProvider: ListsModels, CountsRequests {
     static let options = ["version", "beta"]
 
     private static let standardBase = "https://api.anthropic.com"

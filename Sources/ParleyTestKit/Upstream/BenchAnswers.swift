@@ -21,11 +21,14 @@ enum BenchAnswers {
         case "bench-json": return .whole(json)
         case "bench-stream": return .whole(stream)
         case "bench-paced": return .paced(first: pacedFirst, event: pacedEvent)
+        case "bench-claude-json": return .whole(message)
+        case "bench-claude-stream": return .whole(messageStream)
+        case "bench-claude-paced": return .paced(first: messageFirst, event: messageEvent)
         default: return nil
         }
     }
 
-    private static let streamHead =
+    static let streamHead =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
         + "x-request-id: req_bench\r\n\r\n"
 
@@ -79,7 +82,7 @@ enum BenchAnswers {
             + #""choices":[{"index":0,"delta":\#(delta),"finish_reason":\#(finish)}]}"# + "\n\n"
     }
 
-    private static func append(_ text: String, to buffer: inout ByteBuffer) {
+    static func append(_ text: String, to buffer: inout ByteBuffer) {
         buffer.writeString("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
     }
 }

@@ -40,9 +40,10 @@ struct HTTPClient: Sendable {
         var isComplete = false
         do {
             try await channel.executeThenClose { inbound, outbound in
-                try await outbound.write(.head(head))
-                if let body { try await outbound.write(.body(.byteBuffer(body))) }
-                try await outbound.write(.end(nil))
+                // At once: a server may answer the head of a request without a body, and close, before its end is written.
+                var parts: [HTTPClientRequestPart] = [.head(head)]
+                if let body { parts.append(.body(.byteBuffer(body))) }
+                try await outbound.write(contentsOf: parts + [.end(nil)])
                 for try await part in inbound {
                     switch part {
                     case .head(let head) where head.status.code < 200: continue
