@@ -62,7 +62,9 @@ struct AnthropicRequestEncoder {
 
     private mutating func takeForeignExtras() throws(ParleyError) {
         guard let dialect = request.extras.dialect, dialect != .anthropic else { return }
-        for member in request.extras.inChatWords(dropped: &dropped).members where !member.value.isNull {
+        let (own, foreign) = request.extras.fields(for: .anthropic)
+        for name in foreign { drop(name) }
+        for member in own.members where !member.value.isNull {
             switch member.key {
             case "functions", "function_call", "stream_options": break
             case "modalities" where member.value.array?.contains("audio") == true:

@@ -46,10 +46,6 @@ public struct OpenAIChat: Dialect {
                 "messages[].content[].image_url", .emulated,
                 "What a tool's result shows follows in a user's turn behind the results."),
             Loss("messages[].content[].file", .emulated, "A file of plain text is a text part."),
-            Loss("safetySettings", .dropped, "Gemini's own."),
-            Loss("labels", .dropped, "Gemini's own."),
-            Loss("service_tier", .dropped, "Where another dialect said it, whose tiers have other names."),
-            Loss("other fields", .dropped, "Fields that only another dialect knows are named one by one."),
         ]
         let choices = [Loss("n", .refused, "The vendor gives one choice; n above 1 is refused.")]
         return known + ResponsesExtras.lossesInChat + (quirks.singleChoice ? choices : [])

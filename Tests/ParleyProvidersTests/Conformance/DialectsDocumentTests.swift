@@ -117,8 +117,8 @@ private enum Feature: String, CaseIterable {
         }
         if marks.contains(where: { text.contains($0) }) {
             // A budget where the client said a word, or the other way round.
-            let isOtherWord = self == .reasoning && body.contains("2048") != text.contains("2048")
-            return isOtherWord && target.id != .ollama ? "emulated" : "native"
+            let isKept = body.contains("2048") ? text.contains("2048") : text.lowercased().contains("\"low\"")
+            return self == .reasoning && !isKept ? "emulated" : "native"
         }
         if self == .structured, text.contains("age") { return "emulated" }
         if self == .signature, text.contains("\"Hm.\"") { return "its text only" }
