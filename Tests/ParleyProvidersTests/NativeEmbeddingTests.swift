@@ -86,7 +86,8 @@ struct NativeEmbeddingTests {
         let titan = FakeConnector(
             .json(#"{"embedding":[1],"inputTextTokenCount":1}"#), .json(#"{"embedding":[2],"inputTextTokenCount":1}"#))
         #expect(try await Self.vectors(try model("amazon.titan-embed-text-v2:0"), titan) == [[1], [2]])
-        #expect(titan.heads.allSatisfy { $0.hasPrefix("POST /model/amazon.titan-embed-text-v2%3A0/invoke HTTP/1.1\r\n") })
+        #expect(
+            titan.heads.allSatisfy { $0.hasPrefix("POST /model/amazon.titan-embed-text-v2%3A0/invoke HTTP/1.1\r\n") })
         #expect(titan.heads[0].contains("authorization: Bearer k1\r\n"))
         let cohere = FakeConnector(.json(#"{"embeddings":{"float":[[1],[2]]}}"#))
         #expect(try await Self.vectors(try model("cohere.embed-english-v3"), cohere) == [[1], [2]])

@@ -64,8 +64,11 @@ extension ChatRequestEncoder {
         }
         if !message.reasoning.isEmpty {
             if quirks.acceptsReasoningBack {
-                ReasoningFields.put(message.reasoning, into: &object, name: quirks.reasoningField)
-                if let details, Self.says(details, message.reasoning) { object["reasoning_details"] = details }
+                let carried = quirks.foreignReasoning ? message.reasoning : message.reasoning.compactMap(Self.plain)
+                ReasoningFields.put(carried, into: &object, name: quirks.reasoningField)
+                if let details, carried == message.reasoning, Self.says(details, carried) {
+                    object["reasoning_details"] = details
+                }
             } else {
                 drop(["messages[].reasoning_content"])
             }
@@ -73,6 +76,12 @@ extension ChatRequestEncoder {
         if message.isError { drop(["messages[].is_error"]) }
         for member in extras.members where object[member.key] == nil { object.members.append(member) }
         return object
+    }
+
+    /// Reasoning of another dialect's as its text alone; nil where there is none to be read.
+    private static func plain(_ reasoning: Reasoning) -> Reasoning? {
+        guard let origin = reasoning.origin, origin != .openAIChat else { return reasoning }
+        return reasoning.text.isEmpty ? nil : Reasoning(reasoning.text)
     }
 
     /// Whether the elements a message came with are still what its reasoning says.

@@ -40,6 +40,8 @@ public struct Quirks: Sendable, Equatable {
     public var singleChoice = false
     /// False where earlier turns must not carry `reasoning_content` back.
     public var acceptsReasoningBack = true
+    /// False where `reasoning_details` of another vendor's model must not be sent: its signatures mean nothing there.
+    public var foreignReasoning = true
     /// The field for the reasoning of earlier turns.
     public var reasoningField = "reasoning_content"
     /// True where `cache_control` may stand on content parts and tools.

@@ -55,6 +55,7 @@ final class AzureProvider: ListsModels, Embeds, PassesRequests {
         credentials = Credentials(access.keys)
         overrides = setup.overrides
         var quirks = Quirks()
+        quirks.foreignReasoning = false
         if case .deployments(let version) = surface {
             // Older versions refuse what they do not know. Dates of versions compare as text.
             quirks.streamOptions = version >= "2024-09-01"

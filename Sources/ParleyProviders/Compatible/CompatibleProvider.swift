@@ -67,6 +67,8 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         self.listHeads = listHeads
         overrides = vendor.overrides + setup.overrides
         var quirks = vendor.quirks
+        // OpenRouter passes such elements on to where they come from; to others they are unknown fields.
+        quirks.foreignReasoning = vendor.id == "openrouter"
         try quirks.apply(setup.quirks)
         completions = quirks.completions ? Place(access, vendor.completionsPath) : nil
         responses = quirks.responses ? Place(access, vendor.responsesPath) : nil

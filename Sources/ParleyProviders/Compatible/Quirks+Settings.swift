@@ -21,6 +21,7 @@ extension Quirks {
         ("short_tool_ids", \.shortToolIDs),
         ("single_choice", \.singleChoice),
         ("accepts_reasoning_back", \.acceptsReasoningBack),
+        ("foreign_reasoning", \.foreignReasoning),
         ("cache_control", \.cacheControl),
         ("thought_signatures", \.thoughtSignatures),
         ("document_urls", \.documentURLs),

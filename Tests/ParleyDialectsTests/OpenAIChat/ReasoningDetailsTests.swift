@@ -134,4 +134,26 @@ struct ReasoningDetailsTests {
         #expect(
             decode(text).response.choices[0].message.reasoning == [Reasoning("ab", signature: "s", origin: .anthropic)])
     }
+
+    @Test("Where other vendors' reasoning means nothing, only its text is sent; what is nobody's stays")
+    func foreignReasoning() throws {
+        var quirks = Quirks()
+        quirks.foreignReasoning = false
+        var request = ChatRequest(model: "m", messages: [])
+        var message = Message(.assistant, text: "a")
+        message.reasoning = [
+            Reasoning("thought", signature: "s", origin: .anthropic),
+            Reasoning("", signature: "cipher", origin: .openAIResponses),
+        ]
+        request.messages = [message]
+        message.reasoning = [Reasoning("", opaque: ["type": "reasoning.text", "text": "own"])]
+        request.messages.append(message)
+        var dropped: [String] = []
+        let body = try OpenAIChat(quirks: quirks).encodeRequest(request, dropped: &dropped)
+        let messages = try JSON.parse(body)["messages"]?.array ?? []
+        #expect(messages.first?["reasoning_content"] == "thought" && messages.first?["reasoning_details"] == nil)
+        #expect(messages.last?["reasoning_details"]?.array?.count == 1)
+        let all = try JSON.parse(OpenAIChat().encodeRequest(request, dropped: &dropped))
+        #expect(all["messages"]?.array?.first?["reasoning_details"]?.array?.count == 2)
+    }
 }

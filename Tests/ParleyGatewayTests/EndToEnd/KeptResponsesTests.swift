@@ -71,7 +71,8 @@ struct KeptResponsesTests {
             let items = try await gateway.get("/responses/\(id)/input_items?limit=5")
             #expect(items.json["object"] as? String == "list")
             #expect((items.json["data"] as? [[String: Any]])?.first?["role"] as? String == "user")
-            #expect(try await gateway.get("\(Self.path)/\(id)/input_items?limit=0").error["param"] as? String == "limit")
+            #expect(
+                try await gateway.get("\(Self.path)/\(id)/input_items?limit=0").error["param"] as? String == "limit")
             let cancelled = try await gateway.post("", path: "\(Self.path)/\(id)/cancel")
             #expect(cancelled.status == 400 && cancelled.message == "Cannot cancel a synchronous response.")
             let deleted = try await gateway.get("\(Self.path)/\(id)", method: "DELETE")
@@ -117,7 +118,8 @@ struct KeptResponsesTests {
     @Test("What is not to be stored is not kept, nor what broke off")
     func notKept() async throws {
         let cut = Script(
-            times: 1, steps: [Bodies.streamHead, Bodies.events([Bodies.chunk("Hi")]), .sleep(milliseconds: 30), .cut(.fin)])
+            times: 1,
+            steps: [Bodies.streamHead, Bodies.events([Bodies.chunk("Hi")]), .sleep(milliseconds: 30), .cut(.fin)])
         try await GatewayUnderTest.run(scripts: [cut, Self.chat]) { gateway, _ async throws in
             let broken = try await gateway.post(Self.body("One", #","stream":true"#), path: Self.path)
             let created = try #require(broken.events.first)
@@ -155,7 +157,9 @@ struct KeptResponsesTests {
 
     @Test("What is said under the name of a conversation is collected there, for its key alone")
     func conversation() async throws {
-        try await GatewayUnderTest.run(Self.native, scripts: [.json(Self.response("resp_1"), times: 1), .json(Self.response("resp_2"))]) {
+        try await GatewayUnderTest.run(
+            Self.native, scripts: [.json(Self.response("resp_1"), times: 1), .json(Self.response("resp_2"))]
+        ) {
             gateway, upstream async throws in
             let more = #","conversation":{"id":"conv_1"},"store":false"#
             for (text, headers) in [("One", []), ("Two", []), ("Mine", Self.other)] {
