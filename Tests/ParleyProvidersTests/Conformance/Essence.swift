@@ -50,6 +50,8 @@ struct Essence: Equatable, CustomStringConvertible {
         }
         if dialect == .anthropic || dialect == .gemini {
             essence.signatures = message.reasoning.filter { $0.origin == dialect }.compactMap(\.signature)
+                // Other vendors' signatures pass through Gemini's clients under a seal; read as Gemini's own it says so.
+                .filter { !$0.hasPrefix("cGFybGV5L") }
         }
         essence.finish = finish(choice.finish, isRefused: isRefused, calls: essence.calls)
         return essence
