@@ -52,6 +52,7 @@ public struct ParleyError: Error, Sendable, Equatable {
         var type: String?
         var retryAfter: Double?
         var relayed: RelayedFailure?
+        var offset: Int?
     }
 
     private final class Box: Sendable {
@@ -127,6 +128,13 @@ public struct ParleyError: Error, Sendable, Equatable {
     public var retryAfter: Double? {
         get { box.fields.retryAfter }
         set { change { $0.retryAfter = newValue } }
+    }
+
+    /// Where in the upstream's stream the trouble is: bytes before the read that could not be read, or that brought the
+    /// upstream's error.
+    public var offset: Int? {
+        get { box.fields.offset }
+        set { change { $0.offset = newValue } }
     }
 
     /// The upstream's own error body in the client's dialect, to be passed on byte for byte.

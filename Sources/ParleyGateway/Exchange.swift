@@ -274,6 +274,7 @@ final class Exchange {
 
     private func note(_ error: ParleyError) {
         record.error = error.kind.rawValue
+        record.errorOffset = error.offset
         record.outcome = error.kind == .cancelled ? .cancelled : .failed
     }
 

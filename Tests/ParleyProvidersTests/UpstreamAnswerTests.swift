@@ -46,6 +46,30 @@ struct UpstreamAnswerTests {
         }
     }
 
+    @Test("What cannot be read in a stream is told by its place", arguments: [DialectID.openAIChat, .anthropic])
+    func placeOfTrouble(client: DialectID) async throws {
+        let start = roleFrame + frame(#"{"content":"Hi"}"#)
+        var script = FakeConnector.Script.stream(start)
+        script.reads.append(.raw(Array("data: {\"secret\n\n".utf8)))
+        var call = makeCall(FakeConnector(script))
+        if client == .anthropic {
+            call.dialect = client
+            call.body = ByteBuffer(
+                string: #"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#)
+            call.reading = nil
+        }
+        let reply = try await makeModel().answer(call)
+        guard case .client(let body) = reply.content else {
+            Issue.record("not relayed")
+            return
+        }
+        var out = ByteBuffer()
+        _ = try await body.next(into: &out, by: .distantFuture)
+        let failure = await thrown(by: body, into: &out)
+        #expect(failure?.kind == .upstreamUnavailable && failure?.offset == start.utf8.count)
+        #expect(failure?.message.contains("secret") == false)
+    }
+
     @Test("The same two for events")
     func eventsCut() async throws {
         var early = FakeConnector.Script.stream(roleFrame)

@@ -74,6 +74,7 @@ public final class AccessLog {
         line.writeNumber(" sent=", record.bytesOut)
         line.writeText(" finish=", record.finish)
         line.writeText(" error=", record.error)
+        line.writeNumber(" error_at=", record.errorOffset)
         line.write("\n")
     }
 
@@ -103,6 +104,7 @@ public final class AccessLog {
         line.writeNumber(",\"bytes_out\":", record.bytesOut)
         line.writeJSON(",\"finish\":", record.finish)
         line.writeJSON(",\"error\":", record.error)
+        line.writeNumber(",\"error_at\":", record.errorOffset)
         line.write("}\n")
     }
 }

@@ -55,6 +55,8 @@ public struct AccessRecord: Sendable, Equatable {
     public var finish: String?
     /// The class of failure, a `ParleyError.Kind`.
     public var error: String?
+    /// Where in the upstream's stream the failure came, in bytes; where the stream itself was at fault.
+    public var errorOffset: Int?
 
     /// A record of what every request has; the rest is set where it is known.
     public init(time: Int64, id: String, method: String, path: String, status: Int, outcome: Outcome) {

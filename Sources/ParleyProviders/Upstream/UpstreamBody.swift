@@ -18,6 +18,8 @@ final class UpstreamBody: AnswerBody {
     private var relay: any StreamRelay
     /// What went through the relay and was not handed out yet.
     private var ready = ByteBuffer()
+    /// Bytes of the answer that were read without trouble.
+    private var received = 0
     private var state = State.open
     /// Where pieces go that arrive while the task waits.
     private var sink: (any AnswerSink)?
@@ -93,10 +95,13 @@ final class UpstreamBody: AnswerBody {
                 return
             }
         } catch {
+            var error = error
+            error.offset = received
             state = .failed(error)
             reader.cancel()
             return
         }
+        received = received.clampedSum(bytes?.readableBytes ?? 0)
         if relay.isComplete {
             state = .complete
             // The client's end does not wait for what the upstream may still send.

@@ -51,10 +51,11 @@ struct AccessLogTests {
     func sparse() throws {
         var record = AccessRecord(time: 0, id: "r", method: "GET", path: "/", status: 0, outcome: .cancelled)
         record.error = "cancelled"
+        record.errorOffset = 17
         record.total = 5
         let expected =
             "1970-01-01T00:00:00.000Z access GET / 0 outcome=cancelled id=r stream=no attempts=0 total_ms=0.005 "
-            + "received=0 sent=0 error=cancelled"
+            + "received=0 sent=0 error=cancelled error_at=17"
         #expect(try written(.text, [record]) == [expected])
     }
 
