@@ -102,7 +102,7 @@ class Upstream(Program):
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
     def control(self, method, path, value=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, None if value is None else json.dumps(value))
             answer = connection.getresponse()

@@ -57,7 +57,7 @@ def test_clients_that_stop_reading_do_not_grow_memory(start, upstream):
     count = 2000
     descriptors(count * 2 + 500)
     upstream.script([SSE, {"sse": [chunk("one")], "done": False},
-                     {"repeat": {"count": 1000000, "write": f"data: {chunk('x' * 2000)}\n\n", "every_ms": 100}}])
+                     {"repeat": {"count": 1000000, "write": f"data: {chunk('x' * 2000)}\n\n", "every_ms": 250}}])
     server = start(settings(upstream.url, server={"max_connections": 10000}))
     before, clients = server.descriptors(), []
     request = chat_request(chat(stream=True))
