@@ -8,7 +8,7 @@ import ParleyWire
 extension Anthropic: CountsTokens {
     /// Reads a request to be counted: a Messages request without what concerns the answer only.
     public func decodeCountRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest {
-        try AnthropicRequestDecoder.decode(Self.object(body), isCount: true)
+        try AnthropicRequestDecoder.decode(RequestObject.read(body), isCount: true)
     }
 
     /// The members that a request to be counted may have.

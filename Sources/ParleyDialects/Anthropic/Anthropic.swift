@@ -25,7 +25,7 @@ public struct Anthropic: Dialect {
     ///
     /// - Throws: `invalid`, naming the field by its path.
     public func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest {
-        try AnthropicRequestDecoder.decode(Self.object(body))
+        try AnthropicRequestDecoder.decode(RequestObject.read(body))
     }
 
     /// Writes a request for an upstream, as the family of its model wants it.
@@ -75,21 +75,5 @@ public struct Anthropic: Dialect {
     /// The envelope as an `error` event.
     public func encodeStreamFailure(_ error: ParleyError, into out: inout ByteBuffer) {
         AnthropicFailure.writeEvent(error, into: &out)
-    }
-
-    /// The object that a client's body is.
-    static func object(_ body: ByteBuffer) throws(ParleyError) -> JSONObject {
-        let value: JSONValue
-        do {
-            value = try JSON.parse(body)
-        } catch {
-            throw ParleyError(
-                .invalid, "The body is not valid JSON: \(error.message) (at byte \(error.offset)).",
-                code: "invalid_json")
-        }
-        guard case .object(let object) = value else {
-            throw ParleyError(.invalid, "The body is not a JSON object.", code: "invalid_json")
-        }
-        return object
     }
 }

@@ -33,18 +33,7 @@ public struct Bedrock: Dialect {
     ///
     /// - Throws: `invalid`, naming the field by its path.
     public func decodeRequest(_ body: ByteBuffer) throws(ParleyError) -> ChatRequest {
-        let value: JSONValue
-        do {
-            value = try JSON.parse(body)
-        } catch {
-            throw ParleyError(
-                .invalid, "The body is not valid JSON: \(error.message) (at byte \(error.offset)).",
-                code: "invalid_json")
-        }
-        guard let object = value.object else {
-            throw ParleyError(.invalid, "The body is not a JSON object.", code: "invalid_json")
-        }
-        return try ConverseRequestDecoder.decode(object)
+        try ConverseRequestDecoder.decode(RequestObject.read(body))
     }
 
     /// Writes a request for Converse and ConverseStream; the model is part of the path, not of the body.

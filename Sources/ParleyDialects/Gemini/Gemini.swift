@@ -119,18 +119,7 @@ public struct Gemini: Dialect {
 
     /// A request's body as an object.
     static func object(_ body: ByteBuffer) throws(ParleyError) -> JSONObject {
-        let value: JSONValue
-        do {
-            value = try JSON.parse(body)
-        } catch {
-            throw ParleyError(
-                .invalid, "The body is not valid JSON: \(error.message) (at byte \(error.offset)).",
-                code: "invalid_json")
-        }
-        guard let object = value.object else {
-            throw ParleyError(.invalid, "Invalid body: expected a JSON object.", code: "invalid_type")
-        }
-        return object
+        try RequestObject.read(body, otherwise: OpenAIChat.notAnObject)
     }
 }
 
