@@ -19,12 +19,16 @@ let settings: [SwiftSetting] = [
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let posix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let alpn: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let webSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let http1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -36,7 +40,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        // Without what needs all of Foundation.
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: ["ConfigurationSupport"]),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
         .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
@@ -47,10 +56,13 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ParleyProviders",
-            dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras],
+            dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras, subprocess],
             swiftSettings: settings),
         .target(name: "ParleyModels", dependencies: ["ParleyCore", nio], swiftSettings: settings),
         .target(name: "ParleyAccess", dependencies: ["ParleyCore", crypto, nio], swiftSettings: settings),
+        .target(
+            name: "ParleyStore", dependencies: ["ParleyCore", "ParleyWire", "ParleyAccess", grdb, nio],
+            swiftSettings: settings),
         .target(
             name: "ParleyConfiguration",
             dependencies: ["ParleyCore", "ParleyProviders", "ParleyModels", "ParleyAccess", yams],
@@ -59,17 +71,24 @@ let package = Package(
             name: "ParleyGateway",
             dependencies: [
                 "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyModels", "ParleyAccess",
-                "ParleyConfiguration", nio, posix, http1, alpn, tls, log,
+                "ParleyConfiguration", nio, posix, http1, webSocket, alpn, tls, log,
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "ParleyConsole",
+            dependencies: [
+                "ParleyCore", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", "ParleyStore", hummingbird, nio,
+                log,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "parley",
             dependencies: [
                 "ParleyCore", "ParleyConfiguration", "ParleyGateway", "ParleyModels", "ParleyProviders",
-                "ParleyWire", arguments, log, nio, posix, http1, tls, "ParleyAccess",
+                "ParleyWire", arguments, log, nio, posix, http1, tls, "ParleyAccess", "ParleyStore", "ParleyConsole",
             ],
             swiftSettings: settings),
-        .target(name: "ParleyTestKit", dependencies: [nio, posix, http1, tls], swiftSettings: settings),
+        .target(name: "ParleyTestKit", dependencies: [nio, posix, http1, webSocket, tls], swiftSettings: settings),
         .executableTarget(
             name: "scripted-upstream", dependencies: ["ParleyTestKit", nio, posix], swiftSettings: settings),
         .testTarget(
@@ -90,6 +109,8 @@ let package = Package(
             name: "ParleyModelsTests", dependencies: ["ParleyModels", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
             name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore"], swiftSettings: settings),
         .testTarget(
             name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration", "ParleyAccess"],
             swiftSettings: settings),

@@ -15,6 +15,11 @@ public protocol Connector: Sendable {
     /// - Throws: `upstreamUnavailable`, `timeout` or `cancelled`.
     func open(_ request: UpstreamRequest) async throws(ParleyError) -> any UpstreamAnswer
 
+    /// Opens a WebSocket: `request` is a `GET` whose head is complete but for the headers of the handshake itself.
+    ///
+    /// - Throws: `upstreamUnavailable`, `timeout` or `cancelled`.
+    func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening
+
     /// Waits without holding a thread; returns early, throwing `cancelled`, when the task is cancelled.
     func sleep(_ time: TimeAmount) async throws(ParleyError)
 }

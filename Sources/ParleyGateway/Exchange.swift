@@ -86,6 +86,7 @@ final class Exchange {
         // 2. Identify.
         let key = try identify()
         record.key = key.name
+        trace.caller = key.name
         switch route {
         case .generate(let generation): try await generate(generation, key)
         case .countTokens(let generation): try await countTokens(generation, key)

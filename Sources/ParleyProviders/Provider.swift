@@ -84,11 +84,14 @@ public struct Face: Sendable {
     public var relaying: (any RelayingDialect)?
     /// Where a request goes.
     public var target: Target
+    /// What opens answers where one HTTP request is not enough; then `authorize` is not asked.
+    public var opener: (any AnswerOpener)?
 
     /// A face whose requests are always written anew.
-    public init(_ dialect: any Dialect, at target: Target) {
+    public init(_ dialect: any Dialect, at target: Target, opener: (any AnswerOpener)? = nil) {
         self.dialect = dialect
         self.target = target
+        self.opener = opener
     }
 
     /// A face whose requests are changed in place, and answers passed on, for clients that speak the same.

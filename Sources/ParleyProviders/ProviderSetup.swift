@@ -5,7 +5,7 @@ import NIOCore
 public import ParleyCore
 
 /// What the configuration says about one provider, before anything is made of it.
-public struct ProviderSetup: Sendable {
+public struct ProviderSetup: Sendable, Equatable {
     /// A model's name here and at the service.
     public struct Rename: Sendable, Equatable {
         /// The name clients use, after `provider/`.
@@ -46,6 +46,8 @@ public struct ProviderSetup: Sendable {
     public var models: [Rename] = []
     /// Whether to list models from the service; false: only those named.
     public var discover = true
+    /// Where tokens are kept; nil keeps them in memory only.
+    public var store: CredentialStoreReference?
     /// Settings that only the kind knows.
     public var options = ProviderOptions()
 

@@ -2,7 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 public import ParleyAccess
-import ParleyCore
+public import ParleyCore
 import ParleyModels
 public import ParleyProviders
 
@@ -14,6 +14,8 @@ public struct Assembler: Sendable {
     public var ownKey: KeyRecord?
     /// Providers that were found without a file: by environment variables, or listening on this machine.
     public var found: [ProviderSetup] = []
+    /// Where providers keep tokens; nil keeps them in memory only.
+    public var store: CredentialStoreReference?
     /// Whether the demo model stands in where there is no provider at all.
     public var offersDemo = true
 
@@ -21,22 +23,28 @@ public struct Assembler: Sendable {
     public init() {}
 
     /// The live configuration, or everything that is in the way of one.
-    public func assemble(_ settings: Settings, loaded: Int) -> (snapshot: Snapshot?, diagnostics: [Diagnostic]) {
+    ///
+    /// - Parameter previous: the configuration so far; a provider that says the same as there goes on, with its tokens
+    ///   and processes.
+    public func assemble(
+        _ settings: Settings, loaded: Int, after previous: Snapshot? = nil
+    ) -> (snapshot: Snapshot?, diagnostics: [Diagnostic]) {
         var diagnostics: [Diagnostic] = []
-        var providers: [any ModelSource] = []
+        var made: [Snapshot.MadeProvider] = []
         let timeouts = ParleyCore.TimeoutOverrides(settings.defaults.timeout)
         for provider in settings.providers {
             do {
-                providers.append(try Registry.make(ProviderSetup(provider).filled(with: timeouts)))
+                made.append(try make(ProviderSetup(provider).filled(with: timeouts), after: previous))
             } catch {
                 let path = "providers.\(provider.name)" + (error.setting.map { ".\($0)" } ?? "")
                 diagnostics.append(
                     Diagnostic(severity: .error, position: provider.position, path: path, message: error.message))
             }
         }
-        for setup in found where !providers.contains(where: { $0.name == setup.name }) {
-            if let provider = try? Registry.make(setup.filled(with: timeouts)) { providers.append(provider) }
+        for setup in found where !made.contains(where: { $0.setup.name == setup.name }) {
+            if let provider = try? make(setup.filled(with: timeouts), after: previous) { made.append(provider) }
         }
+        var providers = made.map(\.source)
         var hint: String?
         let isDemoOnly = providers.allSatisfy { $0.listedModels == ["demo"] }
         if providers.isEmpty, offersDemo, let demo = try? Registry.make(ProviderSetup(name: "demo", kind: "demo")) {
@@ -58,10 +66,19 @@ public struct Assembler: Sendable {
         }
         guard !diagnostics.contains(where: { $0.severity == .error }) else { return (nil, diagnostics) }
         let snapshot = Snapshot(
-            server: ServerRules(settings.server), keys: keys(settings), providers: providers,
+            server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
             lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
             timeouts: timeouts, isStrict: settings.defaults.strict, hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
+    }
+
+    private func make(
+        _ setup: ProviderSetup, after previous: Snapshot?
+    ) throws(ProviderError) -> Snapshot.MadeProvider {
+        var setup = setup
+        setup.store = store
+        if let same = previous?.made.first(where: { $0.setup == setup }) { return same }
+        return Snapshot.MadeProvider(setup: setup, source: try Registry.make(setup))
     }
 
     private func keys(_ settings: Settings) -> KeyTable {

@@ -9,12 +9,20 @@ public import ParleyProviders
 
 /// The live configuration: immutable, read once by a call at its start.
 public final class Snapshot: Sendable {
+    /// A provider and what it was made of.
+    struct MadeProvider: Sendable {
+        let setup: ProviderSetup
+        let source: any ModelSource
+    }
+
     /// What the server's connections must know.
     public let server: ServerRules
     /// The keys that clients may present.
     public let keys: KeyTable
     /// The providers in file order.
     public let providers: [any ModelSource]
+    /// The providers with what they were made of, for the next configuration.
+    let made: [MadeProvider]
     /// The models by name, together with what the providers list.
     public let lists: ModelLists
     /// The model of a request that names none.
@@ -29,12 +37,13 @@ public final class Snapshot: Sendable {
     public let loaded: Int
 
     init(
-        server: ServerRules, keys: KeyTable, providers: [any ModelSource], lists: ModelLists, defaultModel: String?,
-        timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool, hint: String?, loaded: Int
+        server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], lists: ModelLists,
+        defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool, hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys
         self.providers = providers
+        self.made = made
         self.lists = lists
         self.defaultModel = defaultModel
         self.timeouts = timeouts

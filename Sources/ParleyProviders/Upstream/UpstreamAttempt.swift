@@ -68,10 +68,25 @@ final class UpstreamAttempt {
     }
 
     private func open() async throws(ParleyError) -> AnswerReader {
+        if let opener = face.opener { return try await open(by: opener) }
         let head = try await provider.authorize(
             face.target, body: body, with: credential, through: call.connector)
         signed = head
         return AnswerReader(try await call.connector.open(request(head)), limits: limits)
+    }
+
+    @inline(never)
+    private func open(by opener: any AnswerOpener) async throws(ParleyError) -> AnswerReader {
+        AnswerReader(try await opener.open(openerRequest()), limits: limits)
+    }
+
+    @inline(never)
+    private func openerRequest() -> OpenerRequest {
+        defer { body = nil }
+        return OpenerRequest(
+            target: face.target, model: model, body: body ?? ByteBuffer(), credential: credential, stream: call.stream,
+            callID: call.id, caller: call.trace.caller, connectTimeout: limits.connect, first: limits.first,
+            total: limits.total, connector: call.connector)
     }
 
     @inline(never)

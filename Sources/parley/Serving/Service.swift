@@ -99,7 +99,8 @@ final class Service: Sendable {
             if settings.keys.isEmpty, startup.assembler.generatedKey == nil {
                 throw Failure("\(path): every key was removed; restart to have one generated")
             }
-            let (snapshot, diagnostics) = startup.assembler.assemble(settings, loaded: Startup.now())
+            let (snapshot, diagnostics) = startup.assembler.assemble(
+                settings, loaded: Startup.now(), after: startup.snapshot)
             guard let snapshot else { throw Failure(diagnostics.map(\.description).joined(separator: "\n")) }
             for warning in warnings { logs.logger.warning("\(warning)") }
             var comparable = settings.server

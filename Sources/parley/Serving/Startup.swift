@@ -71,7 +71,7 @@ struct Startup: Sendable {
         }
         guard !local.isEmpty else { return [] }
         assembler.found += local
-        guard let snapshot = assembler.assemble(settings, loaded: Self.now()).snapshot else { return [] }
+        guard let snapshot = assembler.assemble(settings, loaded: Self.now(), after: snapshot).snapshot else { return [] }
         self.snapshot = snapshot
         return local
     }
