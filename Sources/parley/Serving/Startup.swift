@@ -71,7 +71,9 @@ struct Startup: Sendable {
         }
         guard !local.isEmpty else { return [] }
         assembler.found += local
-        guard let snapshot = assembler.assemble(settings, loaded: Self.now(), after: snapshot).snapshot else { return [] }
+        guard let snapshot = assembler.assemble(settings, loaded: Self.now(), after: snapshot).snapshot else {
+            return []
+        }
         self.snapshot = snapshot
         return local
     }
