@@ -25,7 +25,8 @@ struct AnswerOpening {
         case (.json, true): try await replay()
         case (.events, false): try await collected()
         case (.webPage, _):
-            throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer")
+            let advice = attempt.route.upstream.pageAdvice
+            throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer\(advice)")
         case (.unknown, _):
             throw ParleyError(.upstreamUnavailable, "the service sent something that is neither JSON nor a stream")
         }

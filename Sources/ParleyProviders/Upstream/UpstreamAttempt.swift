@@ -89,7 +89,12 @@ final class UpstreamAttempt {
 
     @inline(never)
     private func open(by opener: any AnswerOpener) async throws(ParleyError) -> AnswerReader {
-        AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        do throws(ParleyError) {
+            return AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        } catch {
+            provider.credentials.note(error, of: credential, at: .now())
+            throw error
+        }
     }
 
     @inline(never)
