@@ -17,8 +17,8 @@ public struct FlowGPT: OutboundDialect {
 
     private let refusal = AccountRefusal(
         vendor: "FlowGPT",
-        renewal: "sign in at flowgpt.com again and renew `token`, and `device_id` with it, in the configuration (and check "
-            + "this machine's clock)")
+        renewal: "sign in at flowgpt.com again and renew `token`, and `device_id` with it, in the configuration "
+            + "(and check this machine's clock)")
 
     /// FlowGPT's chat.
     public init() {}
