@@ -102,6 +102,9 @@ private final class ClosingAnswer: UpstreamAnswer {
         self.close = close
     }
 
+    // A call that is cancelled, or whose answer breaks off, lets go of it without a word.
+    deinit { end() }
+
     var status: Int { answer.status }
     var headers: HeaderBlock { answer.headers }
 
