@@ -14,8 +14,9 @@ MODEL = "up/fitten-code"
 
 
 def settings(service, **more):
+    store = more.pop("store", "sqlite:tokens.db")
     return configuration({"kind": "fitten", "base_url": service.url, "username": USER, "password": PASSWORD} | more,
-                         "fitten-code", store="sqlite:tokens.db")
+                         "fitten-code", store=store)
 
 
 @pytest.fixture
@@ -83,16 +84,16 @@ def test_a_refused_refresh_is_tried_twice_and_then_signed_in(server, service):
 
 
 def test_a_restart_does_not_sign_in_again(start, service, tmp_path):
-    folder = tmp_path / "kept"
-    first = start(settings(service), folder=folder)
+    store = f"sqlite:{tmp_path}/tokens.db"
+    first = start(settings(service, store=store))
     ask(first, "Hi", MODEL)
     first.stop()
     service.expire()
-    second = start(settings(service), folder=folder)
+    second = start(settings(service, store=store))
     assert ask(second, "Hi", MODEL)[0] == TEXT
     assert (service.logins, service.refreshes) == (1, 1)
     second.stop()
-    third = start(settings(service), folder=folder)
+    third = start(settings(service, store=store))
     ask(third, "Hi", MODEL)
     assert (service.logins, service.refreshes) == (1, 1)
 

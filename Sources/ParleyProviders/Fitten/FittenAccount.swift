@@ -30,8 +30,8 @@ struct FittenTokens: Sendable, Equatable {
 ///
 /// Source: the open project fitten-code-api.
 final class FittenAccount: Sendable {
-    /// How long everything that leads to new tokens may take.
-    private static let patience = TimeAmount.seconds(45)
+    /// How long each request that leads to new tokens may take.
+    private static let patience = TimeAmount.seconds(15)
     /// How long a refused password is not tried again: many tries lock an account.
     static let refusedRest = TimeAmount.seconds(30)
     private static let refreshTries = 2
@@ -97,11 +97,10 @@ final class FittenAccount: Sendable {
             return (state.isLoaded, state.old, refusal)
         }
         if !isLoaded, let kept = await load() { return kept }
-        let limits = StepLimits(lasting: Self.patience)
-        if let old, let fresh = await refreshed(old, connector, limits) { return await kept(fresh) }
+        if let old, let fresh = await refreshed(old, connector) { return await kept(fresh) }
         if let refusal { throw refusal }
         do throws(ParleyError) {
-            return await kept(try await signIn(connector, limits))
+            return await kept(try await signIn(connector))
         } catch {
             if error.kind == .unauthenticated {
                 state.withLock { state in
@@ -114,13 +113,12 @@ final class FittenAccount: Sendable {
     }
 
     /// New tokens by the refresh token; nil where that does not work.
-    private func refreshed(
-        _ old: FittenTokens, _ connector: any Connector, _ limits: StepLimits
-    ) async -> FittenTokens? {
+    private func refreshed(_ old: FittenTokens, _ connector: any Connector) async -> FittenTokens? {
         let target = access.target("POST", "/codeuser/auth/refresh_access_token")
         let head = access.head(target, [.bearer(old.refresh)], contentType: nil)
         for _ in 0..<Self.refreshTries {
             // Any failure counts the same: there is the sign-in.
+            let limits = StepLimits(lasting: Self.patience)
             guard let answer = try? await connector.ask(target, head, ByteBuffer(), limits), answer.status == 200,
                 let token = answer.json?["access_token"]?.string,
                 let fresh = FittenTokens(access: token, refresh: old.refresh, user: .string(old.user))
@@ -130,12 +128,11 @@ final class FittenAccount: Sendable {
         return nil
     }
 
-    private func signIn(
-        _ connector: any Connector, _ limits: StepLimits
-    ) async throws(ParleyError) -> FittenTokens {
+    private func signIn(_ connector: any Connector) async throws(ParleyError) -> FittenTokens {
         let target = access.target("POST", "/codeuser/auth/login")
         let body = ByteBuffer(json: ["username": .string(name), "password": .string(password)])
-        let answer = try await connector.ask(target, access.head(target, accept: "application/json"), body, limits)
+        let head = access.head(target, accept: "application/json")
+        let answer = try await connector.ask(target, head, body, StepLimits(lasting: Self.patience))
         guard answer.isAccepted else { throw Self.refusal(answer) }
         let value = answer.json
         let tokens = FittenTokens(
