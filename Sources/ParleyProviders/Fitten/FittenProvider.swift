@@ -94,8 +94,7 @@ final class FittenOpener: AnswerOpener {
     private func ask(
         _ request: OpenerRequest, _ body: JSONObject, _ tokens: FittenTokens
     ) async throws(ParleyError) -> any UpstreamAnswer {
-        var target = request.target
-        target.path += (target.path.contains("?") ? "&" : "?") + "apikey=" + PercentEncoding.segment(tokens.user)
+        let target = request.target.adding(query: "apikey=" + PercentEncoding.segment(tokens.user))
         var body = body
         body["ft_token"] = .string(tokens.user)
         let head = access.head(target, [.bearer(tokens.access)], accept: "*/*")
