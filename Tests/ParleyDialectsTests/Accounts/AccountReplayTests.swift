@@ -96,6 +96,21 @@ struct AccountReplayTests {
         }
     }
 
+    @Test("A damaged answer is read or refused, the same in any pieces", arguments: Accounts.streams)
+    func damaged(_ exchange: Exchange) throws {
+        let dialect = try #require(Accounts.dialects[exchange.provider])
+        for seed in 0..<40 as Range<UInt64> {
+            var dice = Dice(seed: seed)
+            var bytes = exchange.body
+            for _ in 0..<Int.random(in: 1...6, using: &dice) where !bytes.isEmpty {
+                bytes[Int.random(in: 0..<bytes.count, using: &dice)] = UInt8.random(in: .min ... .max, using: &dice)
+            }
+            let whole = Native.decode([bytes[...]], dialect)
+            let split = Native.decode(pieces(of: bytes, seed: seed), dialect)
+            #expect(split.events == whole.events && split.failure?.kind == whole.failure?.kind, "seed \(seed)")
+        }
+    }
+
     @Test("Everything that is left out is declared", arguments: Accounts.dialects.keys.sorted())
     func losses(name: String) throws {
         let dialect = try #require(Accounts.dialects[name])
