@@ -301,4 +301,10 @@ public struct DialectID: Sendable, Hashable {
     public static let ollama = DialectID("ollama")
     /// Cohere's chat, version 2.
     public static let cohere = DialectID("cohere")
+    /// FlowGPT's chat.
+    public static let flowGPT = DialectID("flowgpt")
+    /// Fitten Code's chat.
+    public static let fitten = DialectID("fitten")
+    /// The chat of Claude's web site.
+    public static let claudeWeb = DialectID("claude-web")
 }

@@ -46,6 +46,15 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        own("flowgpt", FlowGPTProvider.summary, options: FlowGPTProvider.options) { setup throws(ProviderError) in
+            try FlowGPTProvider(setup)
+        },
+        own("fitten", FittenProvider.summary, options: FittenProvider.options) { setup throws(ProviderError) in
+            try FittenProvider(setup)
+        },
+        own("claude-web", ClaudeWebProvider.summary, options: ClaudeWebProvider.options) {
+            setup throws(ProviderError) in try ClaudeWebProvider(setup)
+        },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -106,9 +115,6 @@ public enum Registry {
         later(
             "acp", "A coding agent",
             ["command", "directory", "environment", "processes", "permission", "show_tools"]),
-        later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
-        later("fitten", "Fitten Code", ["username", "password"]),
-        later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),
         later("replicate", "Replicate", []),
     ]
 

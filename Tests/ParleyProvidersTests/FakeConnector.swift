@@ -35,6 +35,7 @@ final class FakeConnector: Connector {
     private let state: Mutex<State>
 
     init(_ scripts: Script...) { state = Mutex(State(scripts: scripts)) }
+    init(scripts: [Script]) { state = Mutex(State(scripts: scripts)) }
 
     var requests: [UpstreamRequest] { state.withLock { $0.requests } }
     var sleeps: [TimeAmount] { state.withLock { $0.sleeps } }

@@ -34,7 +34,8 @@ private struct Exchange {
         // With Gemini and Bedrock the wish for a stream is in the path.
         let path = request["path"]?.string ?? ""
         let isInPath = path.contains(":stream") || path.hasSuffix("/converse-stream")
-        isStreamAsked = request["body"]?["stream"]?.bool ?? isInPath
+        // And where an answer is always a stream the name of the exchange says it.
+        isStreamAsked = request["body"]?["stream"]?.bool ?? (isInPath || folder.lastPathComponent.hasPrefix("stream-"))
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
@@ -74,7 +75,7 @@ struct TranscriptTests {
 
     static let kinds =
         ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
-        + Catalogue.vendors.map(\.id)
+        + ["flowgpt", "fitten", "claude-web"] + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
     func replay(kind: String) async throws {
@@ -106,8 +107,11 @@ struct TranscriptTests {
         let model = try makeModel(kind: kind) {
             if isThinking { $0.quirks = ["inline_thinking": true] }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+            AccountSetup.complete(&$0)
         }
-        let connector = FakeConnector(exchange.script(bytewise: bytewise), exchange.script(bytewise: bytewise))
+        let before = AccountSetup.steps[kind] ?? []
+        let connector = FakeConnector(
+            scripts: before + [exchange.script(bytewise: bytewise)] + before + [exchange.script(bytewise: bytewise)])
         var call = makeCall(connector, stream: exchange.isStreamAsked, includeUsage: true)
         call.form = form
         let reply: Reply

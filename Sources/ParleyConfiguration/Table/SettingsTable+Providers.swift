@@ -80,16 +80,28 @@ extension SettingsTable {
         option(
             "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],
             "v1", doc: "`v1` signs in with an access token, `v2` with a bearer key."),
-        option("token", .secret, ["flowgpt"], doc: "The bearer token."),
-        option("device_id", .secret, ["flowgpt"], doc: "The device id."),
-        option("default_model", .string, ["flowgpt"], doc: "The model used when a request's model is not known there."),
-        option("username", .string, ["fitten"], doc: "The account."),
-        option("password", .secret, ["fitten"], doc: "The account's password."),
-        option("cookie", .secret, ["claude-web"], doc: "The signed-in browser's cookie."),
+        option("token", .secrets, ["flowgpt"], built: true, doc: "The bearer token; several rotate."),
         option(
-            "conversation", .string, ["claude-web"], "new",
-            doc: "`new`, or the id of the one conversation to go on with."),
-        option("prompt", .string, ["claude-web"], doc: "How history and new message become one text."),
+            "device_id", .oneOrMany(.secret), ["flowgpt"], built: true,
+            doc: "The device id: one, or one for each token."),
+        option(
+            "default_model", .string, ["flowgpt"], built: true,
+            doc: "One of `models`, for requests whose model is none of them. Absent: the first."),
+        option("username", .oneOrMany(.string), ["fitten"], built: true, doc: "The account; several rotate."),
+        option(
+            "password", .oneOrMany(.secret), ["fitten"], built: true,
+            doc: "The account's password: one for each account."),
+        option(
+            "cookie", .oneOrMany(.secret), ["claude-web"], built: true,
+            doc: "The signed-in browser's cookie, or its `sessionKey` alone; several, as a list, rotate."),
+        option(
+            "conversation", .string, ["claude-web"], "new", built: true,
+            doc: "`new`: one for each call, deleted afterwards. `keep`: the same, not deleted. "
+                + "`single`: one for all calls. Else the id of the one to go on with."),
+        option(
+            "prompt", .string, ["claude-web"], built: true,
+            doc: "How a conversation becomes one text: `{newMessage}` is the last message, "
+                + "`{history}` all before it as JSON."),
     ]
 
     private static let agentOptions: [Setting] = [
