@@ -46,6 +46,9 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        Kind(name: "iflow", summary: IFlow.summary, isBuilt: true, options: IFlow.options) {
+            setup throws(ProviderError) in try IFlow.make(setup)
+        },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -102,7 +105,6 @@ public enum Registry {
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
-        later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
         later(
             "acp", "A coding agent",
             ["command", "directory", "environment", "processes", "permission", "show_tools"]),
