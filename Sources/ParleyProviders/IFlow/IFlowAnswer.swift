@@ -90,11 +90,11 @@ struct IFlowVerdict: Equatable {
             }
             return
         }
-        let value = JSONValue.object(
-            JSONObject(
-                ["status", "msg", "error", "message"].compactMap { name in
-                    scan.member(name).flatMap { member in try? scan.value(member) }.map { .init(name, $0) }
-                }))
+        var told = JSONObject()
+        for name in ["status", "msg", "error", "message"] {
+            if let member = scan.member(name) { told[name] = try? scan.value(member) }
+        }
+        let value = JSONValue.object(told)
         guard !isGood || value["status"] != nil || value["msg"] != nil || value["error"] != nil else { return }
         let number = value["status"].flatMap { $0.int ?? $0.string.flatMap { Int($0) } }
         self.status = Self.status(number, http: status)
