@@ -47,7 +47,7 @@ import Testing
     private static let newTokens = #"{"access_token":"a2","refresh_token":"r2","expires_in":3600}"#
     private static let user = #"{"success":true,"data":{"apiKey":"k2","nickName":"Ada"}}"#
 
-    @Test func `five hundred callers of an expired login cause one refresh, kept before anybody gets the key`() async throws {
+    @Test func `five hundred callers of an expired login cause one refresh, kept before it is used`() async throws {
         let store = Memory(Self.expired)
         let account = try Self.account(store)
         let connector = FakeConnector(.json(Self.newTokens), .json(Self.user))
@@ -102,20 +102,27 @@ import Testing
         #expect(made == page + "&loginMethod=phone&type=phone&redirect=http%3A%2F%2Fg%2Foauth%2Fcallback&state=s~1")
     }
 
+    /// Settings, and the one of them that is refused.
+    struct Settings: Sendable {
+        var options: JSONObject = [:]
+        var keys: [String] = []
+        var refused: String?
+    }
+
     @Test(arguments: [
-        (["api_key": "x"] as JSONObject, [] as [String], nil as String?), (["client_id": ""], [], "api_key"),
-        (["client_secret": ""], [], "client_secret"), ([:], ["k"], "client_id"), (["mode": "none"], [], "mode"),
+        Settings(options: [:]), Settings(options: ["client_id": ""], refused: "api_key"),
+        Settings(options: ["client_id": ""], keys: ["k"]),
+        Settings(options: ["client_secret": ""], refused: "client_secret"),
+        Settings(keys: ["k"], refused: "client_id"), Settings(options: ["mode": "none"], refused: "mode"),
     ])
-    func `settings that do not fit together are named`(
-        _ options: JSONObject, _ keys: [String], _ setting: String?
-    ) throws {
-        var setup = Self.setup(options)
-        setup.apiKeys = keys
+    func `settings that do not fit together are named`(_ settings: Settings) {
+        var setup = Self.setup(settings.options)
+        setup.apiKeys = settings.keys
         do throws(ProviderError) {
             _ = try Registry.make(setup)
-            #expect(setting == nil)
+            #expect(settings.refused == nil)
         } catch {
-            #expect(error.setting == setting)
+            #expect(error.setting == settings.refused)
         }
     }
 

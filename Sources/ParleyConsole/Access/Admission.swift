@@ -12,9 +12,10 @@ import ParleyCore
 struct Admission: RouterMiddleware {
     let door: Doorkeeper
 
+    @concurrent
     func handle(
         _ request: Request, context: ConsoleContext,
-        next: (Request, ConsoleContext) async throws -> Response
+        next: @concurrent (Request, ConsoleContext) async throws -> Response
     ) async throws -> Response {
         guard let visitor = try Self.visitor(request, context, door) else {
             if request.wantsPage, request.method == .get {

@@ -43,7 +43,8 @@ final class IFlowAnswer: UpstreamAnswer {
         let isGood = (200..<300).contains(answer.status)
         var seen = ByteBuffer()
         var isWhole = false
-        while !isWhole, seen.readableBytes <= limit, !isGood || seen.beginning.map({ $0 == UInt8(ascii: "{") }) ?? true {
+        while !isWhole, seen.readableBytes <= limit, !isGood || seen.beginning.map({ $0 == UInt8(ascii: "{") }) ?? true
+        {
             do throws(ParleyError) {
                 guard let bytes = try await answer.next(by: deadline(request, hasBegun: seen.readableBytes > 0)) else {
                     isWhole = true
@@ -113,9 +114,10 @@ struct IFlowVerdict: Equatable {
     }
 
     private static func message(_ value: JSONValue) -> String {
-        for said in [value["msg"]?.string, value["error"]?["message"]?.string, value["error"]?.string,
-            value["message"]?.string]
-        {
+        for said in [
+            value["msg"]?.string, value["error"]?["message"]?.string, value["error"]?.string,
+            value["message"]?.string,
+        ] {
             if let said, !said.isEmpty { return said }
         }
         return "iFlow API Error"
