@@ -42,7 +42,8 @@ struct RoutesTests {
     @Test(
         "Other paths are unknown",
         arguments: [
-            "/", "", "*", "/v1", "/v1/", "/v2/models", "/v1/chat", "/v1/chat/completions/x", "/images", "/oauthx", "/v1/oauth",
+            "/", "", "*", "/v1", "/v1/", "/v2/models", "/v1/chat", "/v1/chat/completions/x", "/images", "/oauthx",
+            "/v1/oauth",
         ])
     func unknown(target: String) {
         #expect(Route.find(target, billing: true) == nil)
