@@ -55,6 +55,9 @@ public enum Registry {
         own("claude-web", ClaudeWebProvider.summary, options: ClaudeWebProvider.options) {
             setup throws(ProviderError) in try ClaudeWebProvider(setup)
         },
+        Kind(name: "iflow", summary: IFlow.summary, isBuilt: true, options: IFlow.options) {
+            setup throws(ProviderError) in try IFlow.make(setup)
+        },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -111,7 +114,6 @@ public enum Registry {
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
-        later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
         later(
             "acp", "A coding agent",
             ["command", "directory", "environment", "processes", "permission", "show_tools"]),
