@@ -22,6 +22,8 @@ final class UpstreamAttempt {
     let call: Call
     /// The way of the answer.
     private(set) var route: UpstreamRoute
+    /// Set where the service does not say how many tokens an answer has.
+    private(set) var estimate: EstimatedUsage?
 
     /// Writes the request.
     @inline(never)
@@ -36,6 +38,7 @@ final class UpstreamAttempt {
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
+        estimate = prepared.estimate
         self.call = consume call
     }
 
@@ -50,7 +53,8 @@ final class UpstreamAttempt {
         }
         do throws(ParleyError) {
             let content = try await AnswerOpening(reader: reader, attempt: self).content()
-            return Reply(content, headers: reader.headers.passedOn)
+            let marks = estimate != nil && content.isEstimated ? [CountAttempt.estimated] : []
+            return Reply(content, headers: reader.headers.passedOn + marks)
         } catch {
             reader.cancel()
             provider.credentials.note(error, of: credential, at: .now())
@@ -65,6 +69,14 @@ final class UpstreamAttempt {
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
+        estimate = prepared.estimate
+    }
+
+    /// A decoder of the answer, which guesses what the service does not say.
+    func makeStreamDecoder() -> any StreamDecoder {
+        let decoder = route.upstream.makeStreamDecoder()
+        guard let estimate else { return decoder }
+        return EstimatingDecoder(decoder, estimate)
     }
 
     private func open() async throws(ParleyError) -> AnswerReader {
