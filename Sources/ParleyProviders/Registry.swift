@@ -46,6 +46,9 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        own("acp", ACPProvider.summary, options: ACPProvider.options) { setup throws(ProviderError) in
+            try ACPProvider(setup)
+        },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -103,9 +106,6 @@ public enum Registry {
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
         later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
-        later(
-            "acp", "A coding agent",
-            ["command", "directory", "environment", "processes", "permission", "show_tools"]),
         later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
         later("fitten", "Fitten Code", ["username", "password"]),
         later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),

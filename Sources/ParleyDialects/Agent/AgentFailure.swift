@@ -15,10 +15,15 @@ public enum AgentFailure {
         switch code {
         case -32000: return signInNeeded([])
         case -32602: return ParleyError(.upstreamRejected, "the agent refused the request: \(words)", status: 400)
-        case -32800: return ParleyError(.upstreamUnavailable, "the agent cancelled the turn")
-        default:
-            return ParleyError(.upstreamUnavailable, "the agent failed (\(code)): \(words)")
+        case -32800: return failed("the agent cancelled the turn")
+        default: return failed("the agent failed (\(code)): \(words)")
         }
+    }
+
+    /// A turn that was begun and came to nothing. Not of a kind that is tried again: the agent may have done things
+    /// already that must not be done twice.
+    public static func failed(_ message: String) -> ParleyError {
+        ParleyError(.upstreamRejected, message, code: "agent_failed", status: 502, type: "server_error")
     }
 
     /// The agent wants somebody to sign in first, in one of the ways it named.

@@ -46,13 +46,13 @@ struct AgentRequestEncoder {
         try refuseTools(request)
         dropSampling(request)
         var turns: [AgentRequest.Turn] = []
+        // Said first, so that a conversation that goes on begins the same way each time.
+        if let wish = try instruction(for: request.responseFormat) {
+            turns.append(AgentRequest.Turn("system", [AgentRequest.text(wish)]))
+        }
         for (index, message) in request.messages.enumerated() {
             let turn = AgentRequest.Turn(word(for: message.role), try blocks(of: message, "messages[\(index)]"))
             turns.append(turn)
-        }
-        // Said last, so that a session that goes on is told too.
-        if let wish = try instruction(for: request.responseFormat) {
-            turns.append(AgentRequest.Turn("system", [AgentRequest.text(wish)]))
         }
         let (own, foreign) = request.extras.fields(for: .acp)
         for name in foreign + own.members.map(\.key) where !["functions", "function_call"].contains(name) {

@@ -29,7 +29,7 @@ struct AgentStreamDecoder: StreamDecoder {
         guard !isComplete else { return }
         if let line = lines.finish() { try read(line, into: &events) }
         guard isComplete else {
-            throw ParleyError(.upstreamUnavailable, "the agent's turn broke off before its end")
+            throw AgentFailure.failed("the agent's turn broke off before its end")
         }
     }
 
@@ -38,13 +38,11 @@ struct AgentStreamDecoder: StreamDecoder {
         do {
             value = try JSON.parse(line)
         } catch {
-            throw ParleyError(
-                .upstreamUnavailable,
+            throw AgentFailure.failed(
                 "the agent sent a line that is not JSON (before byte \(received): \(error.message))")
         }
         guard let message = value.object else {
-            throw ParleyError(
-                .upstreamUnavailable, "the agent sent a line that is no object (before byte \(received))")
+            throw AgentFailure.failed("the agent sent a line that is no object (before byte \(received))")
         }
         if let error = message["error"]?.object { throw AgentFailure.error(error) }
         if let update = message["params"]?["update"]?.object {
@@ -90,10 +88,10 @@ struct AgentStreamDecoder: StreamDecoder {
 
     private mutating func end(_ result: JSONObject, into events: inout [Event]) throws(ParleyError) {
         guard let word = result["stopReason"]?.string else {
-            throw ParleyError(.upstreamUnavailable, "the agent ended its turn without a stop reason")
+            throw AgentFailure.failed("the agent ended its turn without a stop reason")
         }
         guard word != "cancelled" else {
-            throw ParleyError(.upstreamUnavailable, "the agent cancelled the turn")
+            throw AgentFailure.failed("the agent cancelled the turn")
         }
         events.append(.finish(choice: 0, Self.reason(word)))
         if let usage = result["usage"]?.object.flatMap({ Self.usage($0) }) { events.append(.usage(usage)) }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import NIOCore
+import ParleyCore
+import ParleyDialects
+
+/// Any agent that speaks the Agent Client Protocol, as child processes.
+final class ACPProvider: ListsModels {
+    static let summary = "A coding agent, by the Agent Client Protocol"
+    static let options = ["command", "directory", "environment", "processes", "permission", "show_tools"]
+    /// What the agent is called where the configuration gives it no other name.
+    private static let model = "agent"
+
+    let id: String
+    let credentials = Credentials([])
+    private let overrides: [FieldOverride]
+    private let face: Face
+
+    init(_ setup: ProviderSetup) throws(ProviderError) {
+        id = setup.name
+        overrides = setup.overrides
+        let options = setup.options
+        let command = try AgentCommand(options)
+        let terms = AgentTerms(
+            permissions: try AgentPermissions(options.values["permission"]), directory: command.workingDirectory)
+        let processes = try options.double("processes", in: 1...1000).map { Int($0) } ?? 2
+        let seats = AgentSeats(limit: processes, turnsInAll: setup.connectionLimit ?? .max)
+        let pool = AgentPool(terms, AgentProcess(command: command), seats: seats)
+        let target = Target(
+            endpoint: Endpoint(host: command.name, port: 0, isSecure: false), method: "POST", path: "session/prompt",
+            timeouts: setup.timeouts)
+        let showsTools = options.values["show_tools"]?.bool ?? false
+        var face = Face(Agent(showsTools: showsTools), at: target, opener: AgentOpener(pool))
+        face.estimatesUsage = true
+        self.face = face
+    }
+
+    func face(for call: Call, model: String) throws(ParleyError) -> Face {
+        guard case .chat = call.operation else {
+            throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
+        }
+        return face
+    }
+
+    func authorize(
+        _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
+    ) async throws(ParleyError) -> ByteBuffer {
+        throw ParleyError(.internalError, "An agent is not asked over HTTP.")
+    }
+
+    func adjust(_ call: inout Call) {
+        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
+    }
+
+    func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {
+        [ListedModel(id: Self.model, ownedBy: id)]
+    }
+}
