@@ -80,8 +80,8 @@ let package = Package(
         .target(
             name: "ParleyConsole",
             dependencies: [
-                "ParleyCore", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", "ParleyStore", hummingbird, nio,
-                log,
+                "ParleyCore", "ParleyWire", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", hummingbird, nio,
+                posix, log,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -114,6 +114,9 @@ let package = Package(
             name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
             name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore"], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders"],
+            swiftSettings: settings),
         .testTarget(
             name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration", "ParleyAccess"],
             swiftSettings: settings),

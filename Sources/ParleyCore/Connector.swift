@@ -115,6 +115,8 @@ public final class Endpoint: Sendable {
     public let proxy: ProxyAddress?
     /// The most connections at once over all event loops; nil is no limit.
     public let connectionLimit: Int?
+    /// A Unix-domain socket to connect to instead; host and port then say nothing.
+    public let socketPath: String?
 
     /// An endpoint; the certificate authority is a file path.
     public init(
@@ -127,6 +129,18 @@ public final class Endpoint: Sendable {
         self.certificateAuthority = certificateAuthority
         self.proxy = proxy
         self.connectionLimit = connectionLimit
+        socketPath = nil
+    }
+
+    /// A Unix-domain socket of this machine.
+    public init(socketPath: String) {
+        host = "localhost"
+        port = 0
+        isSecure = false
+        certificateAuthority = nil
+        proxy = nil
+        connectionLimit = nil
+        self.socketPath = socketPath
     }
 }
 

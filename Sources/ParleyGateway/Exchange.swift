@@ -67,11 +67,10 @@ final class Exchange {
         let target = request.head.target
         guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
             speak(Route.dialect(ofUnknown: target))
-            throw ParleyError(
-                .notFound, "Unknown path: \(request.head.method.rawValue) \(Route.path(of: target).prefix(200)).",
-                code: "unknown_url")
+            throw unknownPath()
         }
-        speak(route.dialect)
+        speak(route)
+        if route == .console { return try await relayToConsole() }
         if request.head.method == .OPTIONS { return answerPreflight(route) }
         guard route.methods.contains(request.head.method) else {
             throw ParleyError(
@@ -94,13 +93,21 @@ final class Exchange {
         case .pass(let path): try await pass(path, key)
         case .stored(let stored): try await answerStored(stored, key)
         case .models: try await answerModels(key)
+        case .refreshModels: try await refreshModels(key)
         case .model(let name, _): try await answerModel(name, key)
         case .billingSubscription: answerSubscription()
         case .billingUsage: answerBillingUsage()
         case .planned(let path):
             throw ParleyError(.notImplemented, "\(path) is not built yet.", code: "not_implemented")
-        case .health, .healthLive, .healthReady: break
+        case .console, .health, .healthLive, .healthReady: break
         }
+    }
+
+    /// What is said to a path that is none.
+    func unknownPath() -> ParleyError {
+        let path = Route.path(of: request.head.target).prefix(200)
+        return ParleyError(
+            .notFound, "Unknown path: \(request.head.method.rawValue) \(path).", code: "unknown_url")
     }
 
     /// An answer to a conversation, in whichever dialect, start to end.

@@ -31,7 +31,7 @@ public final class Gateway: Sendable {
     ) async throws -> Gateway {
         let tls = try Listener.tls(settings.tls)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, loops))
-        let state = GatewayState(responses: responses ?? MemoryResponseStore())
+        let state = GatewayState(responses: responses ?? MemoryResponseStore(), isSecure: tls != nil)
         let contexts = TLSContexts()
         let limits = EndpointLimits()
         var shards: [ObjectIdentifier: Shard] = [:]
@@ -78,6 +78,11 @@ public final class Gateway: Sendable {
     /// Serves calls that start from now on with another configuration; running ones finish with theirs.
     public func adopt(_ snapshot: Snapshot) {
         for shard in shards { shard.adopt(snapshot) }
+    }
+
+    /// Relays the paths of the control plane to where it listens; nil: they are unknown paths.
+    public func relay(console: Endpoint?) {
+        for shard in shards { shard.relay(console: console) }
     }
 
     /// Runs something on an event loop of the gateway, where `connector` works.

@@ -24,6 +24,8 @@ final class Shard: @unchecked Sendable {
     let accessLog: AccessLog?
     /// The live configuration; a call reads it once, at its start.
     private(set) var snapshot: Snapshot
+    /// Where the control plane listens; nil where its paths are not served here.
+    private(set) var console: Endpoint?
     var clients = SweepList<ClientConnection>()
     var streams = SweepList<UpstreamStream>()
     var pendings = SweepList<Pending>()
@@ -83,6 +85,11 @@ final class Shard: @unchecked Sendable {
     /// Serves calls that start from now on with another configuration.
     func adopt(_ snapshot: Snapshot) {
         loop.execute { self.snapshot = snapshot }
+    }
+
+    /// Relays the paths of the control plane to where it listens.
+    func relay(console: Endpoint?) {
+        loop.execute { self.console = console }
     }
 
     /// Runs a task on this shard's loop.

@@ -46,6 +46,9 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        Kind(name: "iflow", summary: IFlow.summary, isBuilt: true, options: IFlow.options) {
+            setup throws(ProviderError) in try IFlow.make(setup)
+        },
         own("acp", ACPProvider.summary, options: ACPProvider.options) { setup throws(ProviderError) in
             try ACPProvider(setup)
         },
@@ -105,7 +108,6 @@ public enum Registry {
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
-        later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
         later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
         later("fitten", "Fitten Code", ["username", "password"]),
         later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),

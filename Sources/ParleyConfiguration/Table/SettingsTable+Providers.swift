@@ -94,11 +94,17 @@ extension SettingsTable {
 
     private static let agentOptions: [Setting] = [
         option(
-            "mode", .choice(noun: "mode", ["cli", "api"]), ["iflow"], "cli", doc: "Through the command or the API."),
-        option("client_id", .secret, ["iflow"], doc: "The client of the login page."),
-        option("client_secret", .secret, ["iflow"], doc: "That client's secret."),
+            "mode", .choice(noun: "mode", ["cli", "api"]), ["iflow"], "cli", built: true,
+            doc: "Through the command or the API."),
+        option(
+            "client_id", .secret, ["iflow"], built: true,
+            doc: "`mode: api` without `api_key`: the client that signs in at iFlow's page."),
+        option("client_secret", .secret, ["iflow"], built: true, doc: "That client's secret."),
         option("command", .oneOrMany(.string), ["iflow", "acp"], doc: "The agent's command and its arguments."),
-        option("url", .url(["ws", "wss"]), ["iflow"], doc: "Where the command listens."),
+        option(
+            "url", .url(["ws", "wss", "http", "https"]), ["iflow"],
+            doc: "`mode: cli`: where the command listens. `mode: api`: where the sign-in's pages are; "
+                + "absent: at the host of `base_url`, or https://iflow.cn."),
         option(
             "permission", .oneOrMap(.choice(noun: "permission", ["deny", "allow"])), ["iflow", "acp"],
             "deny", doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action."),

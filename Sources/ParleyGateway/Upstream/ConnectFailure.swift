@@ -11,7 +11,7 @@ enum ConnectFailure {
     /// The failure of connecting to `endpoint` as an error for the caller.
     static func error(_ cause: any Error, to endpoint: Endpoint) -> ParleyError {
         let place =
-            endpoint.proxy.map { "\(endpoint.host):\(endpoint.port) through the proxy \($0.host):\($0.port)" }
+            endpoint.socketPath ?? endpoint.proxy.map { "\(endpoint.host):\(endpoint.port) through the proxy \($0.host):\($0.port)" }
             ?? "\(endpoint.host):\(endpoint.port)"
         if let cause = cause as? ParleyError { return cause }
         if isTimeout(cause) {
@@ -33,6 +33,7 @@ enum ConnectFailure {
             case EHOSTUNREACH, ENETUNREACH: return "no route to the host"
             case EPIPE: return "connection closed"
             case EMFILE, ENFILE: return "too many open files"
+            case ENOENT: return "there is no such socket"
             default: return "system error \(error.errnoCode)"
             }
         case let error as NIOSSLError:
