@@ -100,18 +100,31 @@ extension SettingsTable {
             "client_id", .secret, ["iflow"], built: true,
             doc: "`mode: api` without `api_key`: the client that signs in at iFlow's page."),
         option("client_secret", .secret, ["iflow"], built: true, doc: "That client's secret."),
-        option("command", .oneOrMany(.string), ["iflow", "acp"], doc: "The agent's command and its arguments."),
+        option(
+            "command", .oneOrMany(.string), ["iflow", "acp"], built: true,
+            doc: "The agent's command and its arguments. With `iflow`: started where nothing listens at `url`; absent: never."
+        ),
         option(
             "url", .url(["ws", "wss", "http", "https"]), ["iflow"],
             doc: "`mode: cli`: where the command listens. `mode: api`: where the sign-in's pages are; "
                 + "absent: at the host of `base_url`, or https://iflow.cn."),
         option(
             "permission", .oneOrMap(.choice(noun: "permission", ["deny", "allow"])), ["iflow", "acp"],
-            "deny", doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action."),
-        option("directory", .string, ["acp"], doc: "The agent's working directory; nothing outside is offered."),
-        option("environment", .map(.secret), ["acp"], doc: "Environment variables of the agent."),
-        option("processes", .integer(1...1000), ["acp"], "2", doc: "How many of the agent run."),
-        option("show_tools", .bool, ["acp"], "false", doc: "Whether tool activity is shown as reasoning text."),
+            "deny", built: true,
+            doc: "What the agent may do without being asked: `deny`, `allow`, or one of them per kind of action (`read`, "
+                + "`edit`, `delete`, `move`, `search`, `execute`, `think`, `fetch`, `switch_mode`, `other`); a kind that is "
+                + "not named is denied."),
+        option(
+            "directory", .string, ["iflow", "acp"], built: true,
+            doc: "The agent's working directory, which must be there; nothing outside is offered. A relative path is meant "
+                + "from the configuration file's folder. Absent: where Parley was started."),
+        option(
+            "environment", .map(.secret), ["iflow", "acp"], built: true,
+            doc: "Environment variables of the agent, beside `PATH`, `HOME`, `LANG`, `TERM` and `XDG_…`; it sees no others."),
+        option(
+            "processes", .integer(1...1000), ["acp"], "2", built: true,
+            doc: "How many of the agent run at most; each is started when it is needed."),
+        option("show_tools", .bool, ["acp"], "false", built: true, doc: "Whether tool activity is shown as reasoning text."),
     ]
 
     /// A setting of some kinds only, none of them built unless it says so.

@@ -27,26 +27,19 @@ final class ACPProvider: ListsModels {
         let processes = try options.double("processes", in: 1...1000).map { Int($0) } ?? 2
         let seats = AgentSeats(limit: processes, turnsInAll: setup.connectionLimit ?? .max)
         let pool = AgentPool(terms, AgentProcess(command: command), seats: seats)
-        let target = Target(
-            endpoint: Endpoint(host: command.name, port: 0, isSecure: false), method: "POST", path: "session/prompt",
-            timeouts: setup.timeouts)
         let showsTools = options.values["show_tools"]?.bool ?? false
-        var face = Face(Agent(showsTools: showsTools), at: target, opener: AgentOpener(pool))
-        face.estimatesUsage = true
-        self.face = face
+        face = AgentFace.make(pool, at: command.name, setup, showsTools: showsTools)
     }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        guard case .chat = call.operation else {
-            throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
-        }
+        try AgentFace.check(call, id)
         return face
     }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
-        throw ParleyError(.internalError, "An agent is not asked over HTTP.")
+        throw AgentFace.noRequest
     }
 
     func adjust(_ call: inout Call) {

@@ -64,7 +64,7 @@ struct AgentCommand: Sendable, Equatable {
     }
 
     /// The folder the agent works in, as an absolute path.
-    private static func directory(_ setting: String?) throws(ProviderError) -> String {
+    static func directory(_ setting: String?) throws(ProviderError) -> String {
         let path = try absolute(setting ?? ".", setting: "directory")
         guard let real = realpath(path, nil) else {
             throw ProviderError("is not there; make the folder first", setting: "directory")

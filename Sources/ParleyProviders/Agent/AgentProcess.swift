@@ -44,17 +44,17 @@ struct AgentProcess: AgentTransport {
         }
     }
 
-    private static var options: PlatformOptions {
+    static var options: PlatformOptions {
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: grace)]
         return options
     }
 
-    private typealias Process = Execution<CustomWriteInput, SequenceOutput, SequenceOutput>
+    typealias Running = Execution<CustomWriteInput, SequenceOutput, SequenceOutput>
 
     /// Talks with the agent until one side has had enough, then ends it.
-    private func converse(_ process: Process, _ link: AgentLink) async {
+    private func converse(_ process: Running, _ link: AgentLink) async {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await listen(to: process.standardOutput, link)
@@ -65,16 +65,21 @@ struct AgentProcess: AgentTransport {
                 return true
             }
             group.addTask {
-                await drain(process.standardError)
+                await Self.drain(process.standardError, command)
                 return false
             }
             while let isOver = await group.next(), !isOver {}
             link.close(ParleyError(.upstreamUnavailable, "the agent's process ended", status: 503))
-            try? await process.standardInputWriter.finish()
-            await process.teardown(using: Self.options.teardownSequence)
-            // What it has started and left behind. Nobody has reaped the agent yet, so its number is still its own.
-            try? process.send(signal: .kill, toProcessGroup: true)
+            await Self.end(process)
         }
+    }
+
+    /// Ends a process with everything it has started.
+    static func end(_ process: Running) async {
+        try? await process.standardInputWriter.finish()
+        await process.teardown(using: options.teardownSequence)
+        // What it has started and left behind. Nobody has reaped the process yet, so its number is still its own.
+        try? process.send(signal: .kill, toProcessGroup: true)
     }
 
     private func listen(to output: SubprocessOutputSequence, _ link: AgentLink) async {
@@ -102,7 +107,8 @@ struct AgentProcess: AgentTransport {
         }
     }
 
-    private func drain(_ output: SubprocessOutputSequence) async {
+    /// Reads what is only of interest to somebody who looks for a fault.
+    static func drain(_ output: SubprocessOutputSequence, _ command: AgentCommand) async {
         var errors = AgentErrors(command)
         do {
             for try await piece in output {
@@ -143,7 +149,9 @@ struct AgentErrors {
 
     private func plain(_ bytes: [UInt8]) -> String {
         var text = String(decoding: bytes, as: UTF8.self)
-        for secret in secrets { text = text.split(separator: secret, omittingEmptySubsequences: false).joined(separator: "***") }
+        for secret in secrets {
+            text = text.split(separator: secret, omittingEmptySubsequences: false).joined(separator: "***")
+        }
         return String(text.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F })
     }
 }

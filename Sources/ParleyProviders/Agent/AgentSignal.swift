@@ -96,6 +96,9 @@ final class AgentGate<Value: Sendable>: Sendable {
         for signal in waiting { signal.raise() }
     }
 
+    /// Whether the value is there.
+    var isOpen: Bool { state.withLock { $0.result != nil } }
+
     /// The value, waited for.
     ///
     /// - Throws: the failure that came in its place; `timeout`, `cancelled`.
