@@ -4,6 +4,7 @@
 import NIOCore
 import ParleyCore
 import ParleyDialects
+import ParleyWire
 import Synchronization
 
 /// iFlow's HTTP API: OpenAI's Chat Completions with an accent, by a key or by a sign-in at iFlow's page.
