@@ -105,7 +105,7 @@ extension SettingsTable {
             doc: "The agent's command and its arguments. With `iflow`: started where nothing listens at `url`; absent: never."
         ),
         option(
-            "url", .url(["ws", "wss", "http", "https"]), ["iflow"],
+            "url", .url(["ws", "wss", "http", "https"]), ["iflow"], built: true,
             doc: "`mode: cli`: where the command listens. `mode: api`: where the sign-in's pages are; "
                 + "absent: at the host of `base_url`, or https://iflow.cn."),
         option(

@@ -17,10 +17,10 @@ struct DialectConformanceTests {
 
     static func dialect(_ name: String) throws -> any Dialect { try Dialects.dialect(DialectID(name)) }
 
-    @Test("Bedrock, Ollama and Cohere are spoken to providers only")
+    @Test("Bedrock, Ollama, Cohere and agents are spoken to providers only")
     func outbound() {
         let outbound = Dialects.all.filter { !$0.isSpokenByClients }.map(\.id)
-        #expect(outbound == [.bedrock, .ollama, .cohere])
+        #expect(outbound == [.bedrock, .ollama, .cohere, .acp])
     }
 
     @Test("Any answer is read back as it was written, in any pieces", arguments: names)
@@ -82,6 +82,7 @@ struct DialectConformanceTests {
         if path.hasSuffix("enerateContent") { return Gemini() }
         if path.hasSuffix("/converse") || path.hasSuffix("/converse-stream") { return Bedrock() }
         if path.hasSuffix("/api/chat") { return Ollama() }
+        if path.hasSuffix("session/prompt") { return Agent() }
         return path.hasSuffix("/v2/chat") ? Cohere() : nil
     }
 
