@@ -102,8 +102,7 @@ extension SettingsTable {
         option("client_secret", .secret, ["iflow"], built: true, doc: "That client's secret."),
         option(
             "command", .oneOrMany(.string), ["iflow", "acp"], built: true,
-            doc: "The agent's command and its arguments. With `iflow`: started where nothing listens at `url`; absent: never."
-        ),
+            doc: "The agent's command and its arguments. `mode: cli`: started where nothing listens at `url`."),
         option(
             "url", .url(["ws", "wss", "http", "https"]), ["iflow"], built: true,
             doc: "`mode: cli`: where the command listens. `mode: api`: where the sign-in's pages are; "
@@ -111,20 +110,23 @@ extension SettingsTable {
         option(
             "permission", .oneOrMap(.choice(noun: "permission", ["deny", "allow"])), ["iflow", "acp"],
             "deny", built: true,
-            doc: "What the agent may do without being asked: `deny`, `allow`, or one of them per kind of action (`read`, "
-                + "`edit`, `delete`, `move`, `search`, `execute`, `think`, `fetch`, `switch_mode`, `other`); a kind that is "
-                + "not named is denied."),
+            doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action (`read`, `edit`, "
+                + "`delete`, `move`, `search`, `execute`, `think`, `fetch`, `switch_mode`, `other`); what is not named "
+                + "is denied."),
         option(
             "directory", .string, ["iflow", "acp"], built: true,
-            doc: "The agent's working directory, which must be there; nothing outside is offered. A relative path is meant "
-                + "from the configuration file's folder. Absent: where Parley was started."),
+            doc: "The agent's working directory, which must be there; nothing outside is offered. A relative path "
+                + "is meant from the configuration file's folder. Absent: where Parley was started."),
         option(
             "environment", .map(.secret), ["iflow", "acp"], built: true,
-            doc: "Environment variables of the agent, beside `PATH`, `HOME`, `LANG`, `TERM` and `XDG_…`; it sees no others."),
+            doc: "Environment variables of the agent, beside `PATH`, `HOME`, `LANG`, `TERM` and `XDG_…`; it sees "
+                + "no others."),
         option(
             "processes", .integer(1...1000), ["acp"], "2", built: true,
             doc: "How many of the agent run at most; each is started when it is needed."),
-        option("show_tools", .bool, ["acp"], "false", built: true, doc: "Whether tool activity is shown as reasoning text."),
+        option(
+            "show_tools", .bool, ["acp"], "false", built: true,
+            doc: "Whether plans and tool activity are shown as reasoning text."),
     ]
 
     /// A setting of some kinds only, none of them built unless it says so.

@@ -35,7 +35,7 @@ struct AgentRequestEncoder {
         Loss("messages[].reasoning_content", .dropped, "An agent remembers its own thoughts."),
         Loss("image_url.detail", .dropped, "Images have no level of detail."),
         Loss("cache_control", .dropped, "There are no marks for a cache."),
-        Loss("messages", .emulated, "Within a session only what is new is said; else all of it, each turn by its speaker."),
+        Loss("messages", .emulated, "In a session only what is new is said; else all of it, each turn by its speaker."),
         Loss("messages[].tool_calls", .emulated, "Calls of earlier turns are told in words."),
         Loss("messages[].content[].image_url", .emulated, "An address goes as a link, which the agent may follow."),
         Loss("response_format", .emulated, "A schema, or the wish for JSON, is said as an instruction."),

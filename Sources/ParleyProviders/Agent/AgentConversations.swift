@@ -101,7 +101,9 @@ struct AgentConversations {
     /// - Returns: sessions that nobody can go on with any more.
     mutating func keep(_ session: Session, _ seen: AgentDigest, at now: NIODeadline) -> [Session] {
         var gone = expire(at: now)
-        if let same = entries.updateValue(Entry(session: session, used: now), forKey: seen) { gone.append(same.session) }
+        if let same = entries.updateValue(Entry(session: session, used: now), forKey: seen) {
+            gone.append(same.session)
+        }
         while entries.count > limit, let oldest = entries.min(by: { $0.value.used < $1.value.used }) {
             entries[oldest.key] = nil
             gone.append(oldest.value.session)

@@ -54,7 +54,8 @@ final class AgentHost: Sendable {
         }
         AgentProcesses.add(self)
         task.withLock {
-            $0 = transport.isOnLoop ? Task(executorPreference: connector.executor, operation: life) : Task(operation: life)
+            let executor = transport.isOnLoop ? connector.executor : globalConcurrentExecutor
+            $0 = Task(executorPreference: executor, operation: life)
         }
     }
 

@@ -98,7 +98,8 @@ struct IFlowAgentSocket: AgentTransport {
         while let message = try await socket.next(by: deadline) {
             if message.isControl, String(buffer: message).dropFirst(2).prefix(5) == "ready" { return }
         }
-        throw ParleyError(.upstreamUnavailable, "iFlow's command closed the connection before it was ready", status: 503)
+        throw ParleyError(
+            .upstreamUnavailable, "iFlow's command closed the connection before it was ready", status: 503)
     }
 
     // MARK: Talking

@@ -32,7 +32,8 @@ struct AgentOpenerTests {
             let request = OpenerRequest(
                 target: Target(endpoint: endpoint, method: "POST", path: "", timeouts: TimeoutOverrides()), model: "m",
                 body: AgentRequest(model: "m", turns: said).body, credential: Credential(index: 0, secret: nil),
-                stream: true, callID: "1", caller: caller, connectTimeout: .seconds(5), first: deadline, total: deadline,
+                stream: true, callID: "1", caller: caller, connectTimeout: .seconds(5), first: deadline,
+                total: deadline,
                 connector: FakeConnector())
             return try await opener.open(request)
         }
@@ -41,7 +42,9 @@ struct AgentOpenerTests {
         func text(_ answer: any UpstreamAnswer) async throws -> String {
             var decoder = Agent().makeStreamDecoder()
             var events: [Event] = []
-            while let bytes = try await answer.next(by: .now() + .seconds(30)) { try decoder.push(bytes, into: &events) }
+            while let bytes = try await answer.next(by: .now() + .seconds(30)) {
+                try decoder.push(bytes, into: &events)
+            }
             try decoder.finish(into: &events)
             return events.reduce(into: "") { if case .text(_, let text) = $1 { $0 += text } }
         }
@@ -65,7 +68,9 @@ struct AgentOpenerTests {
         let bench = Bench(seats: AgentSeats(limit: 1))
         do {
             let answer = try await bench.open("hang")
-            let failure = await #expect(throws: ParleyError.self) { try await answer.next(by: .now() + .milliseconds(20)) }
+            let failure = await #expect(throws: ParleyError.self) {
+                try await answer.next(by: .now() + .milliseconds(20))
+            }
             #expect(failure?.kind == .timeout)
             answer.cancel()
         }
@@ -118,7 +123,9 @@ struct AgentOpenerTests {
     @Test("An agent that never greets is waited for as long as the call has")
     func silent() async {
         let bench = Bench(ScriptedAgent(greets: false))
-        let failure = await #expect(throws: ParleyError.self) { try await bench.open("hi", by: .now() + .milliseconds(30)) }
+        let failure = await #expect(throws: ParleyError.self) {
+            try await bench.open("hi", by: .now() + .milliseconds(30))
+        }
         #expect(failure?.kind == .upstreamUnavailable || failure?.kind == .timeout)
     }
 
@@ -208,13 +215,16 @@ struct AgentHandshakeTests {
         #expect(errors.lines(in: Array((String(repeating: "x", count: 9000) + "\n").utf8)).map(\.count) == [2000])
     }
 
-    @Test("A command that cannot be is refused, naming the setting", arguments: [
-        (["command": []], "command"), (["command": [""]], "command"), ([:], "command"), (["command": ["a", 5]], "command"),
-        (["command": ["a"], "directory": "/nowhere"], "directory"),
-        (["command": ["a"], "directory": "/etc/hostname"], "directory"),
-        (["command": ["a"], "environment": ["A=B": "c"]], "environment"),
-        (["command": ["a"], "environment": ["A": "\u{0}"]], "environment"),
-    ] as [(JSONObject, String)])
+    @Test(
+        "A command that cannot be is refused, naming the setting",
+        arguments: [
+            (["command": []], "command"), (["command": [""]], "command"), ([:], "command"),
+            (["command": ["a", 5]], "command"),
+            (["command": ["a"], "directory": "/nowhere"], "directory"),
+            (["command": ["a"], "directory": "/etc/hostname"], "directory"),
+            (["command": ["a"], "environment": ["A=B": "c"]], "environment"),
+            (["command": ["a"], "environment": ["A": "\u{0}"]], "environment"),
+        ] as [(JSONObject, String)])
     func wrong(_ options: JSONObject, _ setting: String) {
         let failure = #expect(throws: ProviderError.self) { try AgentCommand(ProviderOptions(options)) }
         #expect(failure?.setting == setting)

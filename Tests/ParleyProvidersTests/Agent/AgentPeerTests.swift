@@ -24,7 +24,9 @@ enum AgentLines {
                 + #"{"sessionUpdate":"tool_call","toolCallId":"\#(id)","title":"t","kind":"\#(kind)"}}}"#)
     }
 
-    static func permission(_ session: String, _ call: String, id: String = "7", options: String = standard) -> ByteBuffer {
+    static func permission(
+        _ session: String, _ call: String, id: String = "7", options: String = standard
+    ) -> ByteBuffer {
         line(
             #"{"jsonrpc":"2.0","id":\#(id),"method":"session/request_permission","params":{"sessionId":"\#(session)","#
                 + #""toolCall":{\#(call)},"options":[\#(options)]}}"#)
@@ -90,7 +92,10 @@ struct AgentPeerTests {
         #expect(peer.prompt("a", []) == nil, "a session has one turn at a time")
         #expect(peer.prompt("nobody", []) == nil)
         let lines = [AgentLines.update("a", "1"), AgentLines.update("b", "2"), AgentLines.update("a", "3")]
-        #expect(lines.map { peer.receive($0) } == [[.line(turn: a, lines[0])], [.line(turn: b, lines[1])], [.line(turn: a, lines[2])]])
+        #expect(
+            lines.map { peer.receive($0) } == [
+                [.line(turn: a, lines[0])], [.line(turn: b, lines[1])], [.line(turn: a, lines[2])],
+            ])
         #expect(peer.receive(AgentLines.update("c", "x")).isEmpty)
         let end = AgentLines.result(a, #"{"stopReason":"end_turn"}"#)
         #expect(peer.receive(end) == [.line(turn: a, end), .over(turn: a)])
@@ -128,7 +133,8 @@ struct AgentPeerTests {
         #expect(peer.receive(AgentLines.result(1, "null")).isEmpty)
         let asked = ["pushToolCall", "pushToolCall", "updateToolCall", "notifyTaskFinish", "elsewhere"]
         let replies = asked.map { name in
-            AgentLines.sent(peer.receive(AgentLines.line(#"{"jsonrpc":"2.0","id":"q","method":"\#(name)","params":{}}"#)))
+            let line = AgentLines.line(#"{"jsonrpc":"2.0","id":"q","method":"\#(name)","params":{}}"#)
+            return AgentLines.sent(peer.receive(line))
         }
         #expect(
             replies == [
@@ -142,9 +148,11 @@ struct AgentPeerTests {
         #expect(AgentLines.sent(standard.receive(push)).first?.contains("-32601") == true)
     }
 
-    @Test("What was not announced is refused: files, terminals, anything unknown", arguments: [
-        "fs/read_text_file", "fs/write_text_file", "terminal/create", "_x/y", "",
-    ])
+    @Test(
+        "What was not announced is refused: files, terminals, anything unknown",
+        arguments: [
+            "fs/read_text_file", "fs/write_text_file", "terminal/create", "_x/y", "",
+        ])
     func unannounced(_ method: String) {
         var peer = Self.peer(sessions: "a")
         let line = AgentLines.line(#"{"jsonrpc":"2.0","id":1.5e3,"method":"\#(method)","params":{"sessionId":"a"}}"#)
@@ -153,21 +161,27 @@ struct AgentPeerTests {
                 == [#"{"jsonrpc":"2.0","id":1.5e3,"error":{"code":-32601,"message":"Method not found"}}"#])
     }
 
-    @Test("Whatever an agent prints, nothing breaks", arguments: [
-        "", "hello", "[]", "[1,2]", "null", "{", "{}", #"{"id":null}"#, #"{"method":5}"#, #"{"method":"session/update"}"#,
-        #"{"method":"session/update","params":[]}"#, #"{"method":"session/update","params":{"sessionId":7}}"#,
-        #"{"id":1e400,"result":{}}"#, #"{"id":-1,"result":{}}"#, #"{"id":{},"result":{}}"#, #"{"id":99999999999999999999}"#,
-        #"{"method":"session/update","params":{"sessionId":"a","update":"x"}}"#, "{\"id\":\"\u{0}\"}",
-    ])
+    @Test(
+        "Whatever an agent prints, nothing breaks",
+        arguments: [
+            "", "hello", "[]", "[1,2]", "null", "{", "{}", #"{"id":null}"#, #"{"method":5}"#,
+            #"{"method":"session/update"}"#,
+            #"{"method":"session/update","params":[]}"#, #"{"method":"session/update","params":{"sessionId":7}}"#,
+            #"{"id":1e400,"result":{}}"#, #"{"id":-1,"result":{}}"#, #"{"id":{},"result":{}}"#,
+            #"{"id":99999999999999999999}"#,
+            #"{"method":"session/update","params":{"sessionId":"a","update":"x"}}"#, "{\"id\":\"\u{0}\"}",
+        ])
     func hostile(_ text: String) {
         var peer = Self.peer(sessions: "a")
         #expect(peer.receive(AgentLines.line(text)).isEmpty)
     }
 
-    @Test("A question without sense is cancelled, not left open", arguments: [
-        "{}", "[]", "null", #"{"sessionId":"a"}"#, #"{"sessionId":"a","options":{}}"#,
-        #"{"sessionId":"a","toolCall":5,"options":[1,null]}"#, #"{"sessionId":"zzz","options":[]}"#,
-    ])
+    @Test(
+        "A question without sense is cancelled, not left open",
+        arguments: [
+            "{}", "[]", "null", #"{"sessionId":"a"}"#, #"{"sessionId":"a","options":{}}"#,
+            #"{"sessionId":"a","toolCall":5,"options":[1,null]}"#, #"{"sessionId":"zzz","options":[]}"#,
+        ])
     func senseless(_ params: String) {
         var peer = Self.peer(.standard, .all, sessions: "a")
         _ = peer.prompt("a", [])
@@ -224,9 +238,11 @@ struct AgentPermissionTests {
         #expect(try Self.answer("deny", "", options: options) == "cancel")
     }
 
-    @Test("A policy that cannot be is refused at the start", arguments: [
-        "maybe", ["write": "allow"], ["read": "yes"], ["read": true], 5, ["allow"],
-    ] as [JSONValue])
+    @Test(
+        "A policy that cannot be is refused at the start",
+        arguments: [
+            "maybe", ["write": "allow"], ["read": "yes"], ["read": true], 5, ["allow"],
+        ] as [JSONValue])
     func wrong(_ setting: JSONValue) {
         #expect(throws: ProviderError.self) { try AgentPermissions(setting) }
     }

@@ -120,10 +120,13 @@ struct AgentConversationTests {
         #expect(conversations.take(all) { _ in true }?.session.id == "long")
     }
 
-    @Test("Anything else is another conversation", arguments: [
-        chain("Hi", "Hello!", "Why?"), chain("Ho", "Hello.", "Why?"), chain("Hi", "Hello."), chain("Hi"),
-        chain("Hi", "Hello.", "Why?", caller: "you"), chain("Hi", "Hello.", "Why?", model: "n"), chain("HiHello.", "", "x"),
-    ])
+    @Test(
+        "Anything else is another conversation",
+        arguments: [
+            chain("Hi", "Hello!", "Why?"), chain("Ho", "Hello.", "Why?"), chain("Hi", "Hello."), chain("Hi"),
+            chain("Hi", "Hello.", "Why?", caller: "you"), chain("Hi", "Hello.", "Why?", model: "n"),
+            chain("HiHello.", "", "x"),
+        ])
     func other(_ conversation: [AgentDigest]) {
         var conversations = Self.kept(Self.chain("Hi", "Hello.")[1])
         #expect(conversations.take(conversation) { _ in true } == nil)
@@ -131,9 +134,11 @@ struct AgentConversationTests {
 
     @Test("Blanks at an answer's ends, which clients take off, and its parts make no difference")
     func blanks() {
-        let answer = AgentRequest.Turn("assistant", [
-            ["type": "text", "text": "Hello"], ["type": "text", "text": " there.\n"],
-        ])
+        let answer = AgentRequest.Turn(
+            "assistant",
+            [
+                ["type": "text", "text": "Hello"], ["type": "text", "text": " there.\n"],
+            ])
         let user = Self.turn("user", "Hi")
         let one = AgentDigest.chain(AgentRequest(model: "m", turns: [user, answer]), caller: "me")
         #expect(one == Self.chain("Hi", "  Hello there."))
@@ -150,7 +155,8 @@ struct AgentConversationTests {
             gone += conversations.keep(.init(agent: index % 2, id: "\(index)"), digest, at: now).map(\.id)
         }
         #expect(gone == ["0", "1"] && conversations.count == 2)
-        #expect(conversations.keep(.init(agent: 0, id: "2b"), digests[2], at: Self.start + .minutes(4)).map(\.id) == ["2"])
+        #expect(
+            conversations.keep(.init(agent: 0, id: "2b"), digests[2], at: Self.start + .minutes(4)).map(\.id) == ["2"])
         #expect(conversations.expire(at: Self.start + .minutes(63)).map(\.id) == ["3"])
         conversations.drop(agent: 1)
         #expect(conversations.count == 1)
