@@ -129,7 +129,7 @@ final class AgentLink: Sendable {
         outbox.end()
     }
 
-    private func send<Value>(_ body: (inout State) -> Value) throws(ParleyError) -> Value {
+    private func send<Value: Sendable>(_ body: (inout State) -> Value) throws(ParleyError) -> Value {
         let (value, failure) = state.withLock { state -> (Value?, ParleyError?) in
             if let failure = state.failure { return (nil, failure) }
             return (body(&state), nil)

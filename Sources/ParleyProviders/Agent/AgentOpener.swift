@@ -25,7 +25,7 @@ final class AgentOpener: AnswerOpener {
         let abilities = try await lease.host.abilities(by: deadline)
         lease.note(abilities)
         try check(conversation, from: lease.seen, abilities)
-        let session = try await session(lease, conversation.model, abilities, by: deadline)
+        let session = try await self.session(lease, conversation.model, abilities, by: deadline)
         let turn = try lease.host.link.prompt(session, conversation.prompt(from: lease.seen))
         return AgentAnswer(turn, lease, said: digests.last)
     }

@@ -58,9 +58,9 @@ struct AgentPeer {
 
     /// A request of ours, whose answer is waited for.
     mutating func call(_ method: String, _ params: JSONValue) -> (id: Int, line: ByteBuffer) {
-        let request = request(method, params)
-        calls.insert(request.id)
-        return request
+        let made = request(method, params)
+        calls.insert(made.id)
+        return made
     }
 
     /// Nobody waits for the answer any more.

@@ -116,10 +116,7 @@ final class AgentPool: Sendable {
     fileprivate func leave(
         _ host: AgentHost, _ session: String?, seen: AgentDigest?, closesSessions: Bool
     ) {
-        var gone: [AgentConversations.Session] = []
-        let hosts: [Int: AgentHost]
-        let first: AgentSignal?
-        (gone, hosts, first) = state.withLock { state in
+        let (gone, hosts, first) = state.withLock { state in
             state.seats.leave(host.id)
             var gone: [AgentConversations.Session] = []
             if let session {

@@ -76,7 +76,6 @@ struct AgentProcess: AgentTransport {
 
     /// Ends a process with everything it has started.
     static func end(_ process: Running) async {
-        try? await process.standardInputWriter.finish()
         await process.teardown(using: options.teardownSequence)
         // What it has started and left behind. Nobody has reaped the process yet, so its number is still its own.
         try? process.send(signal: .kill, toProcessGroup: true)

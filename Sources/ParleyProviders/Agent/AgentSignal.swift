@@ -60,7 +60,7 @@ final class AgentSignal: Sendable {
             state.timer?.cancel()
             state.alarm = deadline
             state.timer = Task { [weak self] in
-                let time = max(0, (deadline - .now()).nanoseconds)
+                let time = max(0, (deadline - NIODeadline.now()).nanoseconds)
                 try? await Task.sleep(for: .nanoseconds(time))
                 if !Task.isCancelled { self?.ring() }
             }

@@ -38,10 +38,11 @@ final class IFlowAgentProvider: Provider {
         let access = try ServiceAccess(own, base: base)
         credentials = Credentials([])
         let permissions = try AgentPermissions(options.values["permission"])
-        let command = try options.strings("command").map { _ throws(ProviderError) in try AgentCommand(options) }
+        let command = try options.strings("command") == nil ? nil : AgentCommand(options)
+        let directory = try AgentCommand.directory(options.string("directory"))
         let terms = AgentTerms(
             flavour: Self.flavour(permissions, key: setup.apiKeys.first), permissions: permissions,
-            directory: try command?.workingDirectory ?? AgentCommand.directory(options.string("directory")))
+            directory: directory)
         let seats = AgentSeats(limit: 1, turnsEach: Self.turns, turnsInAll: setup.connectionLimit ?? .max)
         let pool = AgentPool(terms, IFlowAgentSocket(access: access, command: command), seats: seats)
         face = AgentFace.make(pool, at: base.host, setup)

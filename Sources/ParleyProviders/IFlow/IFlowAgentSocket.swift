@@ -34,7 +34,7 @@ struct IFlowAgentSocket: AgentTransport {
 
     private func talk(_ link: AgentLink, _ connector: any Connector, _ child: inout AgentChild?) async -> ParleyError {
         do throws(ParleyError) {
-            let socket = try await socket(connector, &child, link)
+            let socket = try await self.socket(connector, &child, link)
             defer { socket.socket.close() }
             try await ready(socket.socket)
             await converse(socket, link)
@@ -53,9 +53,8 @@ struct IFlowAgentSocket: AgentTransport {
         do throws(ParleyError) {
             return try await connect(connector)
         } catch {
-            guard let command, error.kind == .upstreamUnavailable, error.status != Self.refused else {
-                throw error.kind == .upstreamUnavailable ? Self.absent : error
-            }
+            guard error.kind == .upstreamUnavailable, error.status != Self.refused else { throw error }
+            guard let command else { throw Self.absent }
             child = AgentChild(command)
         }
         let deadline = NIODeadline.now() + Self.startLimit
@@ -127,7 +126,7 @@ struct IFlowAgentSocket: AgentTransport {
         while let messages = try? await link.outbox.next(by: .distantFuture) {
             for message in messages {
                 do throws(ParleyError) {
-                    try await socket.send(message, by: .now() + sendLimit)
+                    try await socket.send(message)
                 } catch {
                     return
                 }
