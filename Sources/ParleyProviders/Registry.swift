@@ -46,6 +46,9 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        Kind(
+            name: "spark", summary: SparkProvider.summary, isBuilt: true, options: SparkProvider.options
+        ) { setup throws(ProviderError) in try SparkSource(setup) },
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -99,7 +102,6 @@ public enum Registry {
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
         later("zhipu", "Zhipu GLM, native API", ["api"]),
-        later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
         later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
