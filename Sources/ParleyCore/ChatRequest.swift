@@ -301,6 +301,8 @@ public struct DialectID: Sendable, Hashable {
     public static let ollama = DialectID("ollama")
     /// Cohere's chat, version 2.
     public static let cohere = DialectID("cohere")
+    /// iFLYTEK Spark's WebSocket frames.
+    public static let spark = DialectID("spark")
     /// The Agent Client Protocol.
     public static let acp = DialectID("acp")
 }

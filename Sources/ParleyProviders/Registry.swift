@@ -46,6 +46,9 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        Kind(
+            name: "spark", summary: SparkProvider.summary, isBuilt: true, options: SparkProvider.options
+        ) { setup throws(ProviderError) in try SparkSource(setup) },
         Kind(name: "iflow", summary: IFlow.summary, isBuilt: true, options: IFlow.options) {
             setup throws(ProviderError) in try IFlow.make(setup)
         },
@@ -105,7 +108,6 @@ public enum Registry {
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
         later("zhipu", "Zhipu GLM, native API", ["api"]),
-        later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
         later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),

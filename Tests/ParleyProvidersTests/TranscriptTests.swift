@@ -17,6 +17,8 @@ private struct Exchange {
     var headers: [(String, String)]
     var body: [UInt8]
     var isStreamAsked: Bool
+    /// Whether the answer came as the messages of a WebSocket.
+    var isSocket: Bool
     var expect: JSONValue
 
     init?(_ folder: URL) throws {
@@ -34,10 +36,16 @@ private struct Exchange {
         // With Gemini and Bedrock the wish for a stream is in the path.
         let path = request["path"]?.string ?? ""
         let isInPath = path.contains(":stream") || path.hasSuffix("/converse-stream")
-        isStreamAsked = request["body"]?["stream"]?.bool ?? isInPath
+        isSocket = request["method"]?.string == "GET"
+        isStreamAsked = request["body"]?["stream"]?.bool ?? (isInPath || isSocket)
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
+        if isSocket, status == 200 {
+            // A message per line: how a socket's bytes were split is not for its reader to know.
+            let lines = String(decoding: body, as: UTF8.self).split(separator: "\n")
+            return FakeConnector.Script(reads: lines.map { .bytes(String($0)) }, isSocket: true)
+        }
         let reads = bytewise ? body.map { FakeConnector.Read.raw([$0]) } : body.isEmpty ? [] : [.raw(body)]
         return FakeConnector.Script(status: status, headers: headers, reads: reads)
     }
@@ -57,7 +65,7 @@ struct TranscriptTests {
         "openai-compatible": "compatible", "cohere-compatible": "cohere-compat",
         "dashscope-compatible": "dashscope", "gemini-openai": "gemini-openai-compat", "github": "github-models",
         "llamacpp": "llama-cpp", "lmstudio": "lm-studio", "qianfan-v2": "qianfan", "spark-http": "spark",
-        "zai": "zhipu", "bigmodel": "zhipu",
+        "zai": "zhipu", "bigmodel": "zhipu", "spark": "spark-websocket",
         // Without exchanges of their own: every general one must come out of them, too.
         "ollama-openai": "compatible", "ollama-cloud": "compatible", "iflow-openai": "compatible",
     ]
@@ -73,7 +81,7 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
+        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere", "spark"]
         + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
@@ -106,6 +114,7 @@ struct TranscriptTests {
         let model = try makeModel(kind: kind) {
             if isThinking { $0.quirks = ["inline_thinking": true] }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+            if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
         }
         let connector = FakeConnector(exchange.script(bytewise: bytewise), exchange.script(bytewise: bytewise))
         var call = makeCall(connector, stream: exchange.isStreamAsked, includeUsage: true)

@@ -9,7 +9,7 @@ extension SettingsTable {
             "providers.*.kind", .kind, "the provider's own name",
             "What the service is: one of the kinds below, or the name of a row of the built-in catalogue."),
         Setting(
-            "providers.*.base_url", .url(["http", "https"]),
+            "providers.*.base_url", .url(["http", "https", "ws", "wss"]),
             "Where the API lives, as the vendor's own SDK means it: OpenAI's and compatible ones end in `/v1`. "
                 + "Absent: the kind's own."),
         Setting(
@@ -72,10 +72,14 @@ extension SettingsTable {
         option("secret_key", .secret, ["bedrock", "qianfan"], built: true, doc: "The secret that goes with the key."),
         option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
         option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
-        option("app_id", .string, ["spark"], doc: "The application's id."),
-        option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
         option(
-            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket",
+            "app_id", .oneOrMany(.string), ["spark"], built: true,
+            doc: "The application's id; one for each key. Not for `transport: http`."),
+        option(
+            "api_secret", .secrets, ["spark"], built: true,
+            doc: "The secret that goes with the key; one for each. With `transport: http`, of older accounts only."),
+        option(
+            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket", built: true,
             doc: "How to talk to it."),
         option(
             "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],

@@ -80,6 +80,7 @@ final class AgentHost: Sendable {
     private func greet() async {
         do throws(ParleyError) {
             let found = try await AgentHandshake(link: link, terms: terms).abilities(by: .now() + Self.greetingLimit)
+            link.isUseful = true
             abilities.open(.success(found))
         } catch {
             abilities.open(.failure(error))

@@ -30,8 +30,11 @@ final class AgentLink: Sendable {
         state = Mutex(State(peer: AgentPeer(flavour, permissions: permissions)))
     }
 
-    /// Whether the agent has answered a prompt.
-    var isUseful: Bool { state.withLock { $0.isUseful } }
+    /// Whether the agent has introduced itself: it can be started, whatever becomes of it.
+    var isUseful: Bool {
+        get { state.withLock { $0.isUseful } }
+        set { state.withLock { $0.isUseful = newValue } }
+    }
 
     /// Whether the connection is closed.
     var isClosed: Bool { state.withLock { $0.failure != nil } }
@@ -150,7 +153,6 @@ final class AgentLink: Sendable {
                 if !mailbox.put(line) { full = AgentTurn(id: turn, mailbox: mailbox, link: self) }
             case .over(let turn):
                 state.turns.removeValue(forKey: turn)?.end()
-                state.isUseful = true
             }
         }
         return full

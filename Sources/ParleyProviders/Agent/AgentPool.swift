@@ -64,6 +64,7 @@ final class AgentPool: Sendable {
 
     private func step(_ conversation: [AgentDigest], _ signal: AgentSignal) -> Step {
         state.withLock { state in
+            bury(&state)
             let isQueued = state.queue.contains { $0 === signal }
             if let first = state.queue.first, first !== signal {
                 if !isQueued { state.queue.append(signal) }
@@ -87,6 +88,17 @@ final class AgentPool: Sendable {
         }
     }
 
+    /// Forgets agents that are on their way out: that may take them some seconds.
+    private func bury(_ state: inout State) {
+        for host in state.hosts.values where host.link.isClosed { forget(host, &state) }
+    }
+
+    private func forget(_ host: AgentHost, _ state: inout State) {
+        state.seats.end(host.id, wasUseful: host.link.isUseful, at: .now())
+        state.conversations.drop(agent: host.id)
+        state.hosts[host.id] = nil
+    }
+
     /// Makes room in the queue; who is first then must look.
     private func leaveQueue(_ signal: AgentSignal) {
         state.withLock { state in
@@ -101,9 +113,7 @@ final class AgentPool: Sendable {
 
     private func end(_ host: AgentHost) {
         state.withLock { state in
-            state.seats.end(host.id, wasUseful: host.link.isUseful, at: .now())
-            state.conversations.drop(agent: host.id)
-            state.hosts[host.id] = nil
+            forget(host, &state)
             return state.queue.first
         }?.raise()
     }

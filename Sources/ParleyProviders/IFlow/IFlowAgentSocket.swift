@@ -126,7 +126,7 @@ struct IFlowAgentSocket: AgentTransport {
         while let messages = try? await link.outbox.next(by: .distantFuture) {
             for message in messages {
                 do throws(ParleyError) {
-                    try await socket.send(message)
+                    try await socket.send(message, by: .now() + sendLimit)
                 } catch {
                     return
                 }

@@ -46,19 +46,30 @@ enum AgentLines {
     }
 }
 
-@Suite("The client's side of the Agent Client Protocol, as a table")
-struct AgentPeerTests {
-    private static func peer(
+/// A state machine that can be asked within an expectation.
+final class PeerBench {
+    private var peer: AgentPeer
+
+    init(
         _ flavour: AgentFlavour = .standard, _ permissions: AgentPermissions = .none, sessions: String...
-    ) -> AgentPeer {
-        var peer = AgentPeer(flavour, permissions: permissions)
-        for session in sessions { #expect(peer.adopt(session)) }
-        return peer
+    ) {
+        peer = AgentPeer(flavour, permissions: permissions)
+        for session in sessions { _ = peer.adopt(session) }
     }
 
+    func call(_ method: String, _ params: JSONValue) -> (id: Int, line: ByteBuffer) { peer.call(method, params) }
+    func forget(call id: Int) { peer.forget(call: id) }
+    func adopt(_ session: String) -> Bool { peer.adopt(session) }
+    func turn(_ session: String) -> Int? { peer.prompt(session, [])?.turn }
+    func cancel(_ turn: Int) -> [AgentPeer.Effect] { peer.cancel(turn) }
+    func receive(_ line: ByteBuffer) -> [AgentPeer.Effect] { peer.receive(line) }
+}
+
+@Suite("The client's side of the Agent Client Protocol, as a table")
+struct AgentPeerTests {
     @Test("A request has an id of its own, and its answer goes to whoever asked, once")
     func requests() {
-        var peer = Self.peer()
+        let peer = PeerBench()
         let first = peer.call("initialize", ["protocolVersion": 1])
         let second = peer.call("session/new", [:])
         #expect(
@@ -77,7 +88,7 @@ struct AgentPeerTests {
 
     @Test("An error is an answer, too")
     func errors() {
-        var peer = Self.peer()
+        let peer = PeerBench()
         let id = peer.call("session/new", [:]).id
         let line = AgentLines.line(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32000,"message":"no"}}"#)
         #expect(peer.receive(line) == [.answered(id, .error(["code": -32000, "message": "no"]))])
@@ -85,12 +96,12 @@ struct AgentPeerTests {
 
     @Test("Updates go to the turn of their session, and to nobody where it is in none")
     func demultiplexing() throws {
-        var peer = Self.peer(sessions: "a", "b")
+        let peer = PeerBench(sessions: "a", "b")
         #expect(peer.receive(AgentLines.update("a", "early")).isEmpty)
-        let a = try #require(peer.prompt("a", [])).turn
-        let b = try #require(peer.prompt("b", [])).turn
-        #expect(peer.prompt("a", []) == nil, "a session has one turn at a time")
-        #expect(peer.prompt("nobody", []) == nil)
+        let a = try #require(peer.turn("a"))
+        let b = try #require(peer.turn("b"))
+        #expect(peer.turn("a") == nil, "a session has one turn at a time")
+        #expect(peer.turn("nobody") == nil)
         let lines = [AgentLines.update("a", "1"), AgentLines.update("b", "2"), AgentLines.update("a", "3")]
         #expect(
             lines.map { peer.receive($0) } == [
@@ -100,20 +111,20 @@ struct AgentPeerTests {
         let end = AgentLines.result(a, #"{"stopReason":"end_turn"}"#)
         #expect(peer.receive(end) == [.line(turn: a, end), .over(turn: a)])
         #expect(peer.receive(AgentLines.update("a", "late")).isEmpty)
-        #expect(peer.prompt("a", []) != nil)
+        #expect(peer.turn("a") != nil)
         #expect(!peer.adopt("b"), "an id that is taken is not taken again")
     }
 
     @Test("Of a turn that was given up nothing is passed on, and its session is not used again")
     func cancelling() throws {
-        var peer = Self.peer(sessions: "a")
-        let turn = try #require(peer.prompt("a", [])).turn
+        let peer = PeerBench(sessions: "a")
+        let turn = try #require(peer.turn("a"))
         #expect(
             AgentLines.sent(peer.cancel(turn))
                 == [#"{"jsonrpc":"2.0","method":"session/cancel","params":{"sessionId":"a"}}"#])
         #expect(peer.cancel(turn).isEmpty)
         #expect(peer.receive(AgentLines.update("a", "late")).isEmpty)
-        #expect(peer.prompt("a", []) == nil)
+        #expect(peer.turn("a") == nil)
         #expect(!peer.adopt("a"), "its old turn may still talk")
         #expect(
             AgentLines.sent(peer.receive(AgentLines.permission("a", #""kind":"read""#)))
@@ -125,8 +136,8 @@ struct AgentPeerTests {
     @Test("iFlow is told to cancel by a request, and its early requests are answered")
     func iflow() throws {
         let flavour = AgentFlavour(cancelsByRequest: true, hasOldRequests: true)
-        var peer = Self.peer(flavour, sessions: "a")
-        let turn = try #require(peer.prompt("a", [])).turn
+        let peer = PeerBench(flavour, sessions: "a")
+        let turn = try #require(peer.turn("a"))
         #expect(
             AgentLines.sent(peer.cancel(turn))
                 == [#"{"jsonrpc":"2.0","id":1,"method":"session/cancel","params":{"sessionId":"a"}}"#])
@@ -143,7 +154,7 @@ struct AgentPeerTests {
                 [#"{"jsonrpc":"2.0","id":"q","result":null}"#], [#"{"jsonrpc":"2.0","id":"q","result":null}"#],
                 [#"{"jsonrpc":"2.0","id":"q","error":{"code":-32601,"message":"Method not found"}}"#],
             ])
-        var standard = Self.peer()
+        let standard = PeerBench()
         let push = AgentLines.line(#"{"id":1,"method":"pushToolCall","params":{}}"#)
         #expect(AgentLines.sent(standard.receive(push)).first?.contains("-32601") == true)
     }
@@ -154,7 +165,7 @@ struct AgentPeerTests {
             "fs/read_text_file", "fs/write_text_file", "terminal/create", "_x/y", "",
         ])
     func unannounced(_ method: String) {
-        var peer = Self.peer(sessions: "a")
+        let peer = PeerBench(sessions: "a")
         let line = AgentLines.line(#"{"jsonrpc":"2.0","id":1.5e3,"method":"\#(method)","params":{"sessionId":"a"}}"#)
         #expect(
             AgentLines.sent(peer.receive(line))
@@ -172,7 +183,7 @@ struct AgentPeerTests {
             #"{"method":"session/update","params":{"sessionId":"a","update":"x"}}"#, "{\"id\":\"\u{0}\"}",
         ])
     func hostile(_ text: String) {
-        var peer = Self.peer(sessions: "a")
+        let peer = PeerBench(sessions: "a")
         #expect(peer.receive(AgentLines.line(text)).isEmpty)
     }
 
@@ -183,8 +194,8 @@ struct AgentPeerTests {
             #"{"sessionId":"a","toolCall":5,"options":[1,null]}"#, #"{"sessionId":"zzz","options":[]}"#,
         ])
     func senseless(_ params: String) {
-        var peer = Self.peer(.standard, .all, sessions: "a")
-        _ = peer.prompt("a", [])
+        let peer = PeerBench(.standard, .all, sessions: "a")
+        _ = peer.turn("a")
         let line = AgentLines.line(#"{"id":3,"method":"session/request_permission","params":\#(params)}"#)
         #expect(AgentLines.sent(peer.receive(line)).first?.hasSuffix(#"{"outcome":{"outcome":"cancelled"}}}"#) == true)
     }
@@ -196,9 +207,8 @@ struct AgentPermissionTests {
     private static func answer(
         _ setting: JSONValue?, _ call: String, options: String = AgentLines.standard
     ) throws -> String? {
-        var peer = AgentPeer(.standard, permissions: try AgentPermissions(setting))
-        _ = peer.adopt("a")
-        _ = peer.prompt("a", [])
+        let peer = PeerBench(.standard, try AgentPermissions(setting), sessions: "a")
+        _ = peer.turn("a")
         _ = peer.receive(AgentLines.tool("a", "t9", "execute"))
         let sent = AgentLines.sent(peer.receive(AgentLines.permission("a", call, options: options)))
         #expect(sent.count == 1)

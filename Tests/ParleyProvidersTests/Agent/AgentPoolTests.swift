@@ -8,13 +8,46 @@ import Testing
 
 @testable import ParleyProviders
 
+/// Seats that can be asked for within an expectation.
+private final class SeatBench {
+    private var seats: AgentSeats
+
+    init(_ seats: AgentSeats) { self.seats = seats }
+
+    func take(preferring agent: Int? = nil, at now: NIODeadline) -> AgentSeats.Choice {
+        seats.take(preferring: agent, at: now)
+    }
+    func leave(_ agent: Int) { seats.leave(agent) }
+    func end(_ agent: Int, wasUseful: Bool, at now: NIODeadline) { seats.end(agent, wasUseful: wasUseful, at: now) }
+    func hasRoom(_ agent: Int) -> Bool { seats.hasRoom(agent) }
+}
+
+/// Sessions that can be asked for within an expectation.
+private final class ConversationBench {
+    private var conversations: AgentConversations
+
+    init(_ conversations: AgentConversations = AgentConversations()) { self.conversations = conversations }
+
+    var count: Int { conversations.count }
+    func take(
+        _ conversation: [AgentDigest], where isFree: (Int) -> Bool = { _ in true }
+    ) -> (session: AgentConversations.Session, seen: Int)? {
+        conversations.take(conversation, where: isFree)
+    }
+    func keep(_ agent: Int, _ id: String, _ seen: AgentDigest, at now: NIODeadline) -> [String] {
+        conversations.keep(.init(agent: agent, id: id), seen, at: now).map(\.id)
+    }
+    func expire(at now: NIODeadline) -> [String] { conversations.expire(at: now).map(\.id) }
+    func drop(agent: Int) { conversations.drop(agent: agent) }
+}
+
 @Suite("Seats in agents, as a table")
 struct AgentSeatTests {
     private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 
     @Test("An idle agent first, then a new one, then the least busy, then nobody")
     func order() {
-        var seats = AgentSeats(limit: 2, turnsEach: 2)
+        let seats = SeatBench(AgentSeats(limit: 2, turnsEach: 2))
         #expect(seats.take(at: Self.start) == .start(1))
         #expect(seats.take(at: Self.start) == .start(2))
         #expect(seats.take(at: Self.start) == .agent(1))
@@ -31,7 +64,7 @@ struct AgentSeatTests {
 
     @Test("A limit of all turns holds over all agents")
     func total() {
-        var seats = AgentSeats(limit: 4, turnsInAll: 2)
+        let seats = SeatBench(AgentSeats(limit: 4, turnsInAll: 2))
         #expect(seats.take(at: Self.start) == .start(1))
         #expect(seats.take(at: Self.start) == .start(2))
         #expect(seats.take(preferring: 1, at: Self.start) == .wait)
@@ -41,7 +74,7 @@ struct AgentSeatTests {
 
     @Test("An agent that ends is started anew at once; one that is of no use again and again, after a while")
     func pauses() {
-        var seats = AgentSeats(limit: 1)
+        let seats = SeatBench(AgentSeats(limit: 1))
         #expect(seats.take(at: Self.start) == .start(1))
         seats.end(1, wasUseful: true, at: Self.start)
         #expect(seats.take(at: Self.start) == .start(2))
@@ -68,7 +101,7 @@ struct AgentSeatTests {
 
     @Test("While one rests the others take more")
     func resting() {
-        var seats = AgentSeats(limit: 2)
+        let seats = SeatBench(AgentSeats(limit: 2))
         #expect(seats.take(at: Self.start) == .start(1))
         for id in 2...3 {
             #expect(seats.take(at: Self.start) == .start(id))
@@ -96,28 +129,28 @@ struct AgentConversationTests {
         return AgentDigest.chain(AgentRequest(model: model, turns: turns), caller: caller)
     }
 
-    private static func kept(_ digest: AgentDigest, _ id: String = "s") -> AgentConversations {
-        var conversations = AgentConversations()
-        #expect(conversations.keep(.init(agent: 1, id: id), digest, at: start).isEmpty)
+    private static func kept(_ digest: AgentDigest, _ id: String = "s") -> ConversationBench {
+        let conversations = ConversationBench()
+        #expect(conversations.keep(1, id, digest, at: start).isEmpty)
         return conversations
     }
 
     @Test("A session goes on with the conversation that begins with all it has seen")
     func continued() throws {
         let seen = Self.chain("Hi", "Hello.")[1]
-        var conversations = Self.kept(seen)
-        let found = try #require(conversations.take(Self.chain("Hi", "Hello.", "Why?")) { _ in true })
+        let conversations = Self.kept(seen)
+        let found = try #require(conversations.take(Self.chain("Hi", "Hello.", "Why?")))
         #expect(found.session == .init(agent: 1, id: "s") && found.seen == 2)
-        #expect(conversations.take(Self.chain("Hi", "Hello.", "Why?")) { _ in true } == nil, "it is in use now")
+        #expect(conversations.take(Self.chain("Hi", "Hello.", "Why?")) == nil, "it is in use now")
     }
 
     @Test("The one that has seen the most is taken")
     func longest() throws {
         let all = Self.chain("a", "b", "c", "d", "e")
-        var conversations = Self.kept(all[1], "short")
-        _ = conversations.keep(.init(agent: 2, id: "long"), all[3], at: Self.start)
+        let conversations = Self.kept(all[1], "short")
+        _ = conversations.keep(2, "long", all[3], at: Self.start)
         #expect(conversations.take(all) { $0 == 1 }?.session.id == "short", "the other agent is full")
-        #expect(conversations.take(all) { _ in true }?.session.id == "long")
+        #expect(conversations.take(all)?.session.id == "long")
     }
 
     @Test(
@@ -128,8 +161,8 @@ struct AgentConversationTests {
             chain("HiHello.", "", "x"),
         ])
     func other(_ conversation: [AgentDigest]) {
-        var conversations = Self.kept(Self.chain("Hi", "Hello.")[1])
-        #expect(conversations.take(conversation) { _ in true } == nil)
+        let conversations = Self.kept(Self.chain("Hi", "Hello.")[1])
+        #expect(conversations.take(conversation) == nil)
     }
 
     @Test("Blanks at an answer's ends, which clients take off, and its parts make no difference")
@@ -147,17 +180,16 @@ struct AgentConversationTests {
 
     @Test("The oldest go when there are too many or when their time is over, and with their agent")
     func limits() {
-        var conversations = AgentConversations(limit: 2, lifetime: .hours(1))
+        let conversations = ConversationBench(AgentConversations(limit: 2, lifetime: .hours(1)))
         let digests = (0..<4).map { Self.chain("\($0)", "a")[1] }
         var gone: [String] = []
         for (index, digest) in digests.enumerated() {
             let now = Self.start + .minutes(Int64(index))
-            gone += conversations.keep(.init(agent: index % 2, id: "\(index)"), digest, at: now).map(\.id)
+            gone += conversations.keep(index % 2, "\(index)", digest, at: now)
         }
         #expect(gone == ["0", "1"] && conversations.count == 2)
-        #expect(
-            conversations.keep(.init(agent: 0, id: "2b"), digests[2], at: Self.start + .minutes(4)).map(\.id) == ["2"])
-        #expect(conversations.expire(at: Self.start + .minutes(63)).map(\.id) == ["3"])
+        #expect(conversations.keep(0, "2b", digests[2], at: Self.start + .minutes(4)) == ["2"])
+        #expect(conversations.expire(at: Self.start + .minutes(63)) == ["3"])
         conversations.drop(agent: 1)
         #expect(conversations.count == 1)
         conversations.drop(agent: 0)

@@ -17,10 +17,10 @@ struct DialectConformanceTests {
 
     static func dialect(_ name: String) throws -> any Dialect { try Dialects.dialect(DialectID(name)) }
 
-    @Test("Bedrock, Ollama, Cohere and agents are spoken to providers only")
+    @Test("Bedrock, Ollama, Cohere, Spark and agents are spoken to providers only")
     func outbound() {
         let outbound = Dialects.all.filter { !$0.isSpokenByClients }.map(\.id)
-        #expect(outbound == [.bedrock, .ollama, .cohere, .acp])
+        #expect(outbound == [.bedrock, .ollama, .cohere, .spark, .acp])
     }
 
     @Test("Any answer is read back as it was written, in any pieces", arguments: names)
@@ -76,6 +76,7 @@ struct DialectConformanceTests {
     static func dialect(of transcript: Transcript) -> (any Dialect)? {
         let path = transcript.request.path.split(separator: "?").first.map(String.init) ?? ""
         if transcript.provider.hasPrefix("embeddings") { return nil }
+        if transcript.provider == "spark-websocket" { return Spark() }
         if path.hasSuffix("/chat/completions") { return OpenAIChat() }
         if path.hasSuffix("/messages") || path.hasSuffix("awPredict") { return Anthropic() }
         if path.hasSuffix("/responses") { return OpenAIResponses() }
