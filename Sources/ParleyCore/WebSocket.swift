@@ -3,7 +3,8 @@
 
 public import NIOCore
 
-/// A WebSocket to a service. Used from one task, on the event loop of its connector.
+/// A WebSocket to a service. Used on the event loop of its connector, from one task, or from two of which one only reads
+/// and the other only sends.
 public protocol WebSocket: AnyObject {
     /// Sends a text message; returns when the connection has room for the next one.
     ///

@@ -6,7 +6,8 @@ import NIOSSL
 import NIOWebSocket
 import ParleyCore
 
-/// One WebSocket to an upstream: a mailbox of messages that the channel fills and one task empties.
+/// One WebSocket to an upstream: a mailbox of messages that the channel fills and one task empties. The same task or
+/// another one sends.
 ///
 /// `@unchecked Sendable`: created, filled and emptied only on the event loop of its channel, where its shard lives too.
 final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendable {
@@ -22,6 +23,11 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
 
     private let shard: Shard
     private let waiter: Waiter
+    /// Wakes the task that sends.
+    private let writing: Waiter
+    /// When that task has waited long enough.
+    private var sendDeadline = NIODeadline.distantFuture
+    private var isSendLate = false
     private var context: ChannelHandlerContext?
     private var unread = CircularBuffer<ByteBuffer>()
     private var unreadSize = 0
@@ -44,6 +50,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
         self.shard = shard
         self.slot = slot
         waiter = Waiter(shard.loop)
+        writing = Waiter(shard.loop)
         shard.sockets.add(self)
     }
 
@@ -55,7 +62,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
         if Task.isCancelled { throw abort() }
         write(.text, text)
         while !context.channel.isWritable {
-            try await wait(until: deadline)
+            try await waitForRoom(until: deadline)
             if let failure { throw failure }
             if isClosing { throw Self.closed }
         }
@@ -82,7 +89,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
         unreadSize = 0
         resume()
         beginClosing(.normalClosure)
-        waiter.signal()
+        wake()
     }
 
     private func wait(until deadline: NIODeadline) async throws(ParleyError) {
@@ -97,6 +104,24 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
         throw ParleyError(.timeout, "The upstream went silent for longer than the time allowed.")
     }
 
+    private func waitForRoom(until deadline: NIODeadline) async throws(ParleyError) {
+        if Task.isCancelled { throw abort() }
+        sendDeadline = deadline
+        expire(at: self.deadline)
+        await writing.wait()
+        sendDeadline = .distantFuture
+        if Task.isCancelled { throw abort() }
+        guard isSendLate else { return }
+        isSendLate = false
+        throw ParleyError(.timeout, "The upstream did not take a message within the time allowed.")
+    }
+
+    /// Wakes whoever waits.
+    private func wake() {
+        waiter.signal()
+        writing.signal()
+    }
+
     /// Nobody wants the socket any more: it is closed without waiting for the peer's consent.
     private func abort() -> ParleyError {
         fail(Self.cancelled, .goingAway)
@@ -105,7 +130,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
 
     private func expire(at deadline: NIODeadline) {
         self.deadline = deadline
-        shard.sockets.setDeadline(deadline, of: self)
+        shard.sockets.setDeadline(min(deadline, sendDeadline), of: self)
     }
 
     private func resume() {
@@ -125,7 +150,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
         if let code { writeClose(code) }
         context?.close(promise: nil)
         leave()
-        waiter.signal()
+        wake()
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -154,7 +179,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { waiter.signal() }
+        if context.channel.isWritable { writing.signal() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -210,7 +235,7 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
             failure = ParleyError(.upstreamUnavailable, "The upstream closed the WebSocket with code \(code).")
         }
         beginClosing(.normalClosure)
-        waiter.signal()
+        wake()
     }
 
     // MARK: Closing
@@ -255,6 +280,11 @@ final class UpstreamSocket: ChannelInboundHandler, WebSocket, @unchecked Sendabl
 extension UpstreamSocket: Swept {
     /// Called by the shard's sweep.
     func sweep(now: NIODeadline) {
+        if sendDeadline <= now {
+            sendDeadline = .distantFuture
+            isSendLate = true
+            writing.signal()
+        }
         guard deadline <= now else { return expire(at: deadline) }
         expire(at: .distantFuture)
         if isClosing {
