@@ -307,4 +307,8 @@ public struct DialectID: Sendable, Hashable {
     public static let fitten = DialectID("fitten")
     /// The chat of Claude's web site.
     public static let claudeWeb = DialectID("claude-web")
+    /// iFLYTEK Spark's WebSocket frames.
+    public static let spark = DialectID("spark")
+    /// The Agent Client Protocol.
+    public static let acp = DialectID("acp")
 }

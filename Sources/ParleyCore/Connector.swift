@@ -17,7 +17,9 @@ public protocol Connector: Sendable {
 
     /// Opens a WebSocket: `request` is a `GET` whose head is complete but for the headers of the handshake itself.
     ///
-    /// - Throws: `upstreamUnavailable`, `timeout` or `cancelled`.
+    /// The socket counts as one request of the endpoint's limit until it is closed. Cancelling the task closes the
+    /// connection, in every phase.
+    /// - Throws: `upstreamUnavailable`, also where the answer is no proper handshake; `timeout` or `cancelled`.
     func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening
 
     /// Waits without holding a thread; returns early, throwing `cancelled`, when the task is cancelled.
@@ -81,6 +83,8 @@ public struct UpstreamRequest: Sendable {
     public var upload: UpstreamUpload?
     /// Whether sending it twice does no harm, so that a stale connection may be replaced at any time.
     public var isIdempotent: Bool
+    /// Whether it asks for a WebSocket. Set by the connector.
+    public var isUpgrade = false
     /// When the connection must stand.
     public var connectTimeout: TimeAmount
     /// When the head must have arrived.

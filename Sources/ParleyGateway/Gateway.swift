@@ -94,7 +94,9 @@ public final class Gateway: Sendable {
     public var running: Int { state.requests }
 
     /// Stops: no new connections, running calls finish within `drain`, the rest end with a proper error.
-    public func stop(drain: TimeAmount) async {
+    ///
+    /// - Parameter whenDrained: ends what calls have left running, while the event loops still turn.
+    public func stop(drain: TimeAmount, whenDrained: () async -> Void = {}) async {
         state.drain()
         for listener in listeners { try? await listener.close() }
         for shard in shards { await shard.wakeIdle() }
@@ -108,6 +110,7 @@ public final class Gateway: Sendable {
         while state.connections > 0, NIODeadline.now() < farewell {
             try? await Task.sleep(nanoseconds: 10_000_000)
         }
+        await whenDrained()
         for shard in shards { await shard.stop() }
         try? await group.shutdownGracefully()
     }

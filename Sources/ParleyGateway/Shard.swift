@@ -28,6 +28,7 @@ final class Shard: @unchecked Sendable {
     private(set) var console: Endpoint?
     var clients = SweepList<ClientConnection>()
     var streams = SweepList<UpstreamStream>()
+    var sockets = SweepList<UpstreamSocket>()
     var pendings = SweepList<Pending>()
     var ids = RequestIDs()
     var clock = DateHeader()
@@ -101,6 +102,7 @@ final class Shard: @unchecked Sendable {
     private func sweep() {
         let now = NIODeadline.now()
         for stream in streams.due(now) { stream.sweep(now: now) }
+        for socket in sockets.due(now) { socket.sweep(now: now) }
         for pending in pendings.due(now) { pending.sweep(now: now) }
         if clientsSwept + clientInterval <= now {
             clientsSwept = now
@@ -147,6 +149,29 @@ extension Shard: Connector {
                 guard isStale, !isSecondTry, !isSent || request.isIdempotent else { throw error }
                 isSecondTry = true
             }
+        }
+    }
+
+    func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening {
+        let handshake = WebSocketHandshake()
+        var request = request
+        handshake.write(to: &request.head)
+        request.isUpgrade = true
+        // Nothing is said on a socket before it is open.
+        request.isIdempotent = true
+        let answer = try await open(request)
+        guard let socket = (answer as? UpstreamStream)?.socket else {
+            guard (200..<300).contains(answer.status) else { return .refused(answer) }
+            answer.cancel()
+            throw ParleyError(
+                .upstreamUnavailable, "The upstream has no WebSocket there: it answered with status \(answer.status).")
+        }
+        do throws(ParleyError) {
+            try handshake.check(answer.headers)
+            return .open(socket)
+        } catch {
+            socket.fail(error)
+            throw error
         }
     }
 

@@ -14,6 +14,7 @@ public enum Dialects {
     public static let all: [any Dialect] = [
         openAIChat, OpenAIResponses(), OpenAICompletions(), Anthropic(), Gemini(), Bedrock(), Ollama(), Cohere(),
         FlowGPT(), FittenCode(), ClaudeWeb(),
+        Spark(), Agent(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }

@@ -55,8 +55,14 @@ public enum Registry {
         own("claude-web", ClaudeWebProvider.summary, options: ClaudeWebProvider.options) {
             setup throws(ProviderError) in try ClaudeWebProvider(setup)
         },
+        Kind(
+            name: "spark", summary: SparkProvider.summary, isBuilt: true, options: SparkProvider.options
+        ) { setup throws(ProviderError) in try SparkSource(setup) },
         Kind(name: "iflow", summary: IFlow.summary, isBuilt: true, options: IFlow.options) {
             setup throws(ProviderError) in try IFlow.make(setup)
+        },
+        own("acp", ACPProvider.summary, options: ACPProvider.options) { setup throws(ProviderError) in
+            try ACPProvider(setup)
         },
     ]
 
@@ -111,12 +117,8 @@ public enum Registry {
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
         later("zhipu", "Zhipu GLM, native API", ["api"]),
-        later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
         later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
         later("dashscope", "Alibaba DashScope, native API", []),
-        later(
-            "acp", "A coding agent",
-            ["command", "directory", "environment", "processes", "permission", "show_tools"]),
         later("replicate", "Replicate", []),
     ]
 

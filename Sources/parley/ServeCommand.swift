@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import ParleyConfiguration
 import ParleyGateway
+import ParleyProviders
 
 /// `parley serve`: runs the gateway until it is told to stop.
 struct ServeCommand: AsyncParsableCommand {
@@ -29,6 +30,7 @@ struct ServeCommand: AsyncParsableCommand {
         let startup = try Startup.load(config: config, listen: listen)
         let logs = try Logs.start(startup.settings.log)
         for warning in startup.warnings { logs.logger.warning("\(warning)") }
+        AgentProcesses.log { logs.logger.debug("\($0)") }
         try await startup.openStore()
         let gateway: Gateway
         do {
@@ -56,7 +58,9 @@ struct ServeCommand: AsyncParsableCommand {
         let drain = startup.settings.server.drain
         logs.logger.info("stopping", metadata: ["running": "\(gateway.running)", "drain": "\(drain)"])
         await console?.stop()
-        await gateway.stop(drain: TimeAmount.nanoseconds(drain.components.seconds * 1_000_000_000))
+        await gateway.stop(drain: TimeAmount.nanoseconds(drain.components.seconds * 1_000_000_000)) {
+            await AgentProcesses.stopAll()
+        }
         logs.logger.info("stopped")
         _ = logs.sink.flush()
     }

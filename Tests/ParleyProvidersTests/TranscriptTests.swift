@@ -17,6 +17,8 @@ private struct Exchange {
     var headers: [(String, String)]
     var body: [UInt8]
     var isStreamAsked: Bool
+    /// Whether the answer came as the messages of a WebSocket.
+    var isSocket: Bool
     var expect: JSONValue
 
     init?(_ folder: URL) throws {
@@ -34,11 +36,18 @@ private struct Exchange {
         // With Gemini and Bedrock the wish for a stream is in the path.
         let path = request["path"]?.string ?? ""
         let isInPath = path.contains(":stream") || path.hasSuffix("/converse-stream")
+        isSocket = request["method"]?.string == "GET"
         // And where an answer is always a stream the name of the exchange says it.
-        isStreamAsked = request["body"]?["stream"]?.bool ?? (isInPath || folder.lastPathComponent.hasPrefix("stream-"))
+        isStreamAsked =
+            request["body"]?["stream"]?.bool ?? (isInPath || isSocket || folder.lastPathComponent.hasPrefix("stream-"))
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
+        if isSocket, status == 200 {
+            // A message per line: how a socket's bytes were split is not for its reader to know.
+            let lines = String(decoding: body, as: UTF8.self).split(separator: "\n")
+            return FakeConnector.Script(reads: lines.map { .bytes(String($0)) }, isSocket: true)
+        }
         let reads = bytewise ? body.map { FakeConnector.Read.raw([$0]) } : body.isEmpty ? [] : [.raw(body)]
         return FakeConnector.Script(status: status, headers: headers, reads: reads)
     }
@@ -58,7 +67,7 @@ struct TranscriptTests {
         "openai-compatible": "compatible", "cohere-compatible": "cohere-compat",
         "dashscope-compatible": "dashscope", "gemini-openai": "gemini-openai-compat", "github": "github-models",
         "llamacpp": "llama-cpp", "lmstudio": "lm-studio", "qianfan-v2": "qianfan", "spark-http": "spark",
-        "zai": "zhipu", "bigmodel": "zhipu",
+        "zai": "zhipu", "bigmodel": "zhipu", "spark": "spark-websocket",
         // Without exchanges of their own: every general one must come out of them, too.
         "ollama-openai": "compatible", "ollama-cloud": "compatible", "iflow-openai": "compatible",
     ]
@@ -74,7 +83,7 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
+        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere", "spark"]
         + ["flowgpt", "fitten", "claude-web"] + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
@@ -108,6 +117,7 @@ struct TranscriptTests {
             if isThinking { $0.quirks = ["inline_thinking": true] }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
             AccountSetup.complete(&$0)
+            if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
         }
         let before = AccountSetup.steps[kind] ?? []
         let connector = FakeConnector(

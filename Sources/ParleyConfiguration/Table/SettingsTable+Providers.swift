@@ -9,7 +9,7 @@ extension SettingsTable {
             "providers.*.kind", .kind, "the provider's own name",
             "What the service is: one of the kinds below, or the name of a row of the built-in catalogue."),
         Setting(
-            "providers.*.base_url", .url(["http", "https"]),
+            "providers.*.base_url", .url(["http", "https", "ws", "wss"]),
             "Where the API lives, as the vendor's own SDK means it: OpenAI's and compatible ones end in `/v1`. "
                 + "Absent: the kind's own."),
         Setting(
@@ -72,10 +72,14 @@ extension SettingsTable {
         option("secret_key", .secret, ["bedrock", "qianfan"], built: true, doc: "The secret that goes with the key."),
         option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
         option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
-        option("app_id", .string, ["spark"], doc: "The application's id."),
-        option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
         option(
-            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket",
+            "app_id", .oneOrMany(.string), ["spark"], built: true,
+            doc: "The application's id; one for each key. Not for `transport: http`."),
+        option(
+            "api_secret", .secrets, ["spark"], built: true,
+            doc: "The secret that goes with the key; one for each. With `transport: http`, of older accounts only."),
+        option(
+            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket", built: true,
             doc: "How to talk to it."),
         option(
             "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],
@@ -112,18 +116,33 @@ extension SettingsTable {
             "client_id", .secret, ["iflow"], built: true,
             doc: "`mode: api` without `api_key`: the client that signs in at iFlow's page."),
         option("client_secret", .secret, ["iflow"], built: true, doc: "That client's secret."),
-        option("command", .oneOrMany(.string), ["iflow", "acp"], doc: "The agent's command and its arguments."),
         option(
-            "url", .url(["ws", "wss", "http", "https"]), ["iflow"],
+            "command", .oneOrMany(.string), ["iflow", "acp"], built: true,
+            doc: "The agent's command and its arguments. `mode: cli`: started where nothing listens at `url`."),
+        option(
+            "url", .url(["ws", "wss", "http", "https"]), ["iflow"], built: true,
             doc: "`mode: cli`: where the command listens. `mode: api`: where the sign-in's pages are; "
                 + "absent: at the host of `base_url`, or https://iflow.cn."),
         option(
             "permission", .oneOrMap(.choice(noun: "permission", ["deny", "allow"])), ["iflow", "acp"],
-            "deny", doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action."),
-        option("directory", .string, ["acp"], doc: "The agent's working directory; nothing outside is offered."),
-        option("environment", .map(.secret), ["acp"], doc: "Environment variables of the agent."),
-        option("processes", .integer(1...1000), ["acp"], "2", doc: "How many of the agent run."),
-        option("show_tools", .bool, ["acp"], "false", doc: "Whether tool activity is shown as reasoning text."),
+            "deny", built: true,
+            doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action (`read`, `edit`, "
+                + "`delete`, `move`, `search`, `execute`, `think`, `fetch`, `switch_mode`, `other`); what is not named "
+                + "is denied."),
+        option(
+            "directory", .string, ["iflow", "acp"], built: true,
+            doc: "The agent's working directory, which must be there; nothing outside is offered. A relative path "
+                + "is meant from the configuration file's folder. Absent: where Parley was started."),
+        option(
+            "environment", .map(.secret), ["iflow", "acp"], built: true,
+            doc: "Environment variables of the agent, beside `PATH`, `HOME`, `LANG`, `TERM` and `XDG_…`; it sees "
+                + "no others."),
+        option(
+            "processes", .integer(1...1000), ["acp"], "2", built: true,
+            doc: "How many of the agent run at most; each is started when it is needed."),
+        option(
+            "show_tools", .bool, ["acp"], "false", built: true,
+            doc: "Whether plans and tool activity are shown as reasoning text."),
     ]
 
     /// A setting of some kinds only, none of them built unless it says so.

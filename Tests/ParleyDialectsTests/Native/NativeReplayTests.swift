@@ -11,7 +11,10 @@ import Testing
 
 /// Decoding with the dialects that only upstreams speak.
 enum Native {
-    static let dialects: [String: any Dialect] = ["ollama": Ollama(), "cohere": Cohere()]
+    static let dialects: [String: any Dialect] = [
+        "ollama": Ollama(), "cohere": Cohere(), "spark-websocket": Spark(),
+    ]
+    /// Where a dialect's exchanges go; all of those in its folder where there is no one place.
     private static let paths = ["ollama": "/api/chat", "cohere": "/v2/chat"]
 
     static func exchanges(below root: URL) -> [Exchange] {
@@ -21,7 +24,7 @@ enum Native {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
             for name in names.sorted() {
                 guard let exchange = Exchange(folder.appendingPathComponent(name), provider: provider) else { continue }
-                if exchange.path == paths[provider] { list.append(exchange) }
+                if exchange.path == paths[provider] ?? exchange.path { list.append(exchange) }
             }
         }
         return list
@@ -186,7 +189,7 @@ struct NativeReplayTests {
         #expect(throws: ParleyError.self) { try dialect.intake(ByteBuffer(string: "{}")) }
         #expect(throws: ParleyError.self) { try dialect.decodeRequest(ByteBuffer(string: "{}")) }
         let whole = dialect.encodeWhole(ChatResponse(identity: AnswerIdentity(), choices: []), context)
-        #expect(String(buffer: whole).contains(name))
+        #expect(String(buffer: whole).contains(dialect.id.name))
         var out = ByteBuffer()
         var encoder = dialect.makeStreamEncoder(context)
         encoder.push(.text(choice: 0, "a"), into: &out)
@@ -199,7 +202,9 @@ struct NativeReplayTests {
     func losses(name: String) throws {
         let dialect = try #require(Native.dialects[name])
         var request = ChatRequest(model: "m", messages: [])
-        var user = Message(.user, [.text("a"), .image(url: "data:image/png;base64,AA==", detail: "low")])
+        var user = Message(.user, [.text("a")])
+        // Spark has no images at all.
+        if name != "spark-websocket" { user.content.append(.image(url: "data:image/png;base64,AA==", detail: "low")) }
         user.name = "n"
         user.cacheMarks = [0: CacheMark()]
         var assistant = Message(.assistant, text: "b")
@@ -214,6 +219,12 @@ struct NativeReplayTests {
         request.logprobs = true
         request.topLogprobs = 2
         request.user = "u"
+        request.topP = 0.5
+        request.stop = ["x"]
+        request.seed = 1
+        request.frequencyPenalty = 0.5
+        request.presencePenalty = 0.5
+        request.reasoningEffort = "low"
         request.extras = Extras(.openAIChat, ["logit_bias": ["1": 2]])
         var dropped: [String] = []
         _ = try dialect.encodeRequest(request, dropped: &dropped)

@@ -20,7 +20,7 @@ struct DialectConformanceTests {
     @Test("What no client speaks is spoken to providers only")
     func outbound() {
         let outbound = Dialects.all.filter { !$0.isSpokenByClients }.map(\.id)
-        #expect(outbound == [.bedrock, .ollama, .cohere, .flowGPT, .fitten, .claudeWeb])
+        #expect(outbound == [.bedrock, .ollama, .cohere, .flowGPT, .fitten, .claudeWeb, .spark, .acp])
     }
 
     @Test("Any answer is read back as it was written, in any pieces", arguments: names)
@@ -76,6 +76,7 @@ struct DialectConformanceTests {
     static func dialect(of transcript: Transcript) -> (any Dialect)? {
         let path = transcript.request.path.split(separator: "?").first.map(String.init) ?? ""
         if transcript.provider.hasPrefix("embeddings") { return nil }
+        if transcript.provider == "spark-websocket" { return Spark() }
         if path.hasSuffix("/chat/completions") { return OpenAIChat() }
         if path.hasSuffix("/messages") || path.hasSuffix("awPredict") { return Anthropic() }
         if path.hasSuffix("/responses") { return OpenAIResponses() }
@@ -85,6 +86,7 @@ struct DialectConformanceTests {
         if path.hasSuffix("/v3/chat") { return FlowGPT() }
         if path.hasSuffix("/chat_auth") { return FittenCode() }
         if path.hasSuffix("/completion") || path.hasSuffix("/append_message") { return ClaudeWeb() }
+        if path.hasSuffix("session/prompt") { return Agent() }
         return path.hasSuffix("/v2/chat") ? Cohere() : nil
     }
 

@@ -32,6 +32,7 @@ struct GoldenRequestTests {
         "anthropic": "claude-sonnet-4-5", "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0",
         "gemini": "gemini-2.5-flash", "ollama": "llama3.3", "cohere": "command-a-03-2025",
         "flowgpt": "prompt-one", "fitten": "fitten-code", "claude-web": "claude-web",
+        "spark": "v4.0",
     ]
 
     @Test("A request says the same in the other dialect, or is refused, or names what was dropped", arguments: pairs)
