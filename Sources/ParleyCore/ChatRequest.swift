@@ -301,4 +301,10 @@ public struct DialectID: Sendable, Hashable {
     public static let ollama = DialectID("ollama")
     /// Cohere's chat, version 2.
     public static let cohere = DialectID("cohere")
+    /// Zhipu's older API, version 3.
+    public static let zhipu = DialectID("zhipu-v3")
+    /// Baidu's older API of ERNIE, with an access token.
+    public static let ernie = DialectID("ernie")
+    /// Alibaba DashScope's own API.
+    public static let dashscope = DialectID("dashscope")
 }

@@ -112,6 +112,8 @@ public struct Target: Sendable {
     public var path: String
     /// The provider's own time limits.
     public var timeouts: TimeoutOverrides
+    /// Headers of this request alone, beside what signs it in.
+    public var headers: [HeaderField] = []
     /// The client's request, where it is passed on as it came: it says what type the body has.
     public var passed: PassedRequest?
 

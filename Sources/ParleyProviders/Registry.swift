@@ -46,6 +46,9 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        own("zhipu", ZhipuProvider.summary, options: ZhipuProvider.options, ZhipuProvider.make),
+        own("qianfan", QianfanProvider.summary, options: QianfanProvider.options, QianfanProvider.make),
+        own("dashscope", DashScopeProvider.summary, options: DashScopeProvider.options, DashScopeProvider.make),
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -98,10 +101,7 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("zhipu", "Zhipu GLM, native API", ["api"]),
         later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
-        later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
-        later("dashscope", "Alibaba DashScope, native API", []),
         later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
         later(
             "acp", "A coding agent",

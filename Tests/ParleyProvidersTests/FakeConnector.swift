@@ -34,7 +34,9 @@ final class FakeConnector: Connector {
 
     private let state: Mutex<State>
 
-    init(_ scripts: Script...) { state = Mutex(State(scripts: scripts)) }
+    convenience init(_ scripts: Script...) { self.init(all: scripts) }
+
+    init(all scripts: [Script]) { state = Mutex(State(scripts: scripts)) }
 
     var requests: [UpstreamRequest] { state.withLock { $0.requests } }
     var sleeps: [TimeAmount] { state.withLock { $0.sleeps } }

@@ -71,7 +71,13 @@ extension SettingsTable {
         option("access_key", .secret, ["bedrock"], built: true, doc: "The AWS access key id; or use `api_key`."),
         option("secret_key", .secret, ["bedrock", "qianfan"], built: true, doc: "The secret that goes with the key."),
         option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
-        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
+        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", built: true, doc: "The API version."),
+        option(
+            "sign_in", .choice(noun: "way to sign in", ["key", "jwt"]), ["zhipu"], "key", built: true,
+            doc: "With `v4`: sends the key itself, or a token signed with it. `v3` always signs."),
+        option(
+            "prompt", .string, ["zhipu"], "You need to follow the system settings:{system}", built: true,
+            doc: "With `v3`: how a system prompt is said in a user's turn."),
         option("app_id", .string, ["spark"], doc: "The application's id."),
         option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
         option(
@@ -79,7 +85,10 @@ extension SettingsTable {
             doc: "How to talk to it."),
         option(
             "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],
-            "v1", doc: "`v1` signs in with an access token, `v2` with a bearer key."),
+            "v1", built: true, doc: "`v1` signs in with an access token, `v2` with a bearer key."),
+        option(
+            "api", .choice(noun: "API", ["compatible", "native"]), ["dashscope"], "compatible", built: true,
+            doc: "`compatible` is OpenAI's chat as DashScope has it, `native` is its own API."),
         option("token", .secret, ["flowgpt"], doc: "The bearer token."),
         option("device_id", .secret, ["flowgpt"], doc: "The device id."),
         option("default_model", .string, ["flowgpt"], doc: "The model used when a request's model is not known there."),

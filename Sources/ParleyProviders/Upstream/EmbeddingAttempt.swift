@@ -57,6 +57,9 @@ final class EmbeddingAttempt {
     private let failures: any Dialect
     private let limits: AttemptLimits
     private var headers = HeaderBlock()
+    /// The head of the request that is on its way, as the provider signed it.
+    private var signed: ByteBuffer?
+    private var isRenewed = false
 
     init(_ given: Call, provider: any Provider, model: String) throws(ParleyError) {
         var call = given
@@ -126,12 +129,22 @@ final class EmbeddingAttempt {
         var dropped: [String] = []
         let body = try face.dialect.encodeRequest(batch, model: model, dropped: &dropped)
         try UpstreamRoute.settle(dropped, of: call, at: "\(provider.id)/\(model)")
+        do throws(ParleyError) {
+            return try await decoded(body, count: batch.inputs.count)
+        } catch {
+            // Some say in an answer of status 200 that they refuse the token.
+            guard renews(after: error) else { throw error }
+            return try await decoded(body, count: batch.inputs.count)
+        }
+    }
+
+    private func decoded(_ body: ByteBuffer, count: Int) async throws(ParleyError) -> EmbeddingResponse {
         let (reader, answer, isWhole) = try await exchange(body)
         guard isWhole else {
             reader.cancel()
             throw ParleyError(.upstreamUnavailable, "the service's answer is too long to be translated")
         }
-        return try decoded(answer, reader, count: batch.inputs.count)
+        return try decoded(answer, reader, count: count)
     }
 
     private func decoded(
@@ -156,8 +169,27 @@ final class EmbeddingAttempt {
     private func exchange(
         _ body: ByteBuffer
     ) async throws(ParleyError) -> (reader: AnswerReader, body: ByteBuffer, isWhole: Bool) {
+        do throws(ParleyError) {
+            return try await exchangeOnce(body)
+        } catch {
+            guard renews(after: error) else { throw error }
+            return try await exchangeOnce(body)
+        }
+    }
+
+    /// Whether the next request can be signed in better than this one, which was refused for that; once for all.
+    private func renews(after failure: ParleyError) -> Bool {
+        guard !isRenewed, failure.kind == .unauthenticated, let signed, provider.renews(signed) else { return false }
+        isRenewed = true
+        return true
+    }
+
+    private func exchangeOnce(
+        _ body: ByteBuffer
+    ) async throws(ParleyError) -> (reader: AnswerReader, body: ByteBuffer, isWhole: Bool) {
         let credential = provider.credentials.pick(at: .now())
         let head = try await provider.authorize(face.target, body: body, with: credential, through: call.connector)
+        signed = head
         let reader = AnswerReader(try await call.connector.open(request(head, body)), limits: limits)
         headers = reader.headers
         do throws(ParleyError) {

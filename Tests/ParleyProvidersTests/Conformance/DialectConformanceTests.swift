@@ -17,10 +17,10 @@ struct DialectConformanceTests {
 
     static func dialect(_ name: String) throws -> any Dialect { try Dialects.dialect(DialectID(name)) }
 
-    @Test("Bedrock, Ollama and Cohere are spoken to providers only")
+    @Test("Bedrock, Ollama, Cohere and China's own APIs are spoken to providers only")
     func outbound() {
         let outbound = Dialects.all.filter { !$0.isSpokenByClients }.map(\.id)
-        #expect(outbound == [.bedrock, .ollama, .cohere])
+        #expect(outbound == [.bedrock, .ollama, .cohere, .zhipu, .ernie, .dashscope])
     }
 
     @Test("Any answer is read back as it was written, in any pieces", arguments: names)
@@ -82,6 +82,9 @@ struct DialectConformanceTests {
         if path.hasSuffix("enerateContent") { return Gemini() }
         if path.hasSuffix("/converse") || path.hasSuffix("/converse-stream") { return Bedrock() }
         if path.hasSuffix("/api/chat") { return Ollama() }
+        if path.contains("/model-api/") { return Zhipu() }
+        if path.contains("/wenxinworkshop/chat/") { return Ernie() }
+        if path.hasSuffix("-generation/generation") { return DashScope() }
         return path.hasSuffix("/v2/chat") ? Cohere() : nil
     }
 
