@@ -112,7 +112,9 @@ struct ServerSentEventsTests {
 
     @Test("A vendor's own field is read where it is asked for, also in a frame without data")
     func ownField() throws {
-        let text = "event:add\ndata:a\n\nevent:finish\ndata:\nmeta:{\"a\":1}\n\nevent:end\n\nmeta:x\n\nmetadata:y\ndata:z\n\n"
+        let text =
+            ["event:add\ndata:a", "event:finish\ndata:\nmeta:{\"a\":1}", "event:end", "meta:x", "metadata:y\ndata:z"]
+            .map { $0 + "\n\n" }.joined()
         let bytes = Array(text.utf8)
         let expected = ["add|a|-", "finish||{\"a\":1}", "end||-", "-|z|-"]
         for split in 0...bytes.count {

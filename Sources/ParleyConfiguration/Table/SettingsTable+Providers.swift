@@ -76,8 +76,9 @@ extension SettingsTable {
             "sign_in", .choice(noun: "way to sign in", ["key", "jwt"]), ["zhipu"], "key", built: true,
             doc: "With `v4`: sends the key itself, or a token signed with it. `v3` always signs."),
         option(
-            "prompt", .string, ["zhipu"], "You need to follow the system settings:{system}", built: true,
-            doc: "With `v3`: how a system prompt is said in a user's turn."),
+            "prompt", .string, ["zhipu"], built: true,
+            doc: "With `v3`: how a system prompt, `{system}`, is said in a user's turn. "
+                + "Absent: `You need to follow the system settings:{system}`."),
         option("app_id", .string, ["spark"], doc: "The application's id."),
         option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
         option(

@@ -35,7 +35,8 @@ struct DashScopeRequestEncoder {
     /// Parameters that a client or the configuration may say in DashScope's own words.
     private static let ownParameters: Set<String> = [
         "enable_search", "search_options", "enable_thinking", "thinking_budget", "repetition_penalty",
-        "vl_high_resolution_images", "translation_options", "enable_code_interpreter", "asr_options", "max_input_tokens",
+        "vl_high_resolution_images", "translation_options", "enable_code_interpreter", "asr_options",
+        "max_input_tokens",
     ]
     /// Fields that stay among the extras of OpenAI's dialect although the neutral form has them too, and how the answer
     /// is written, which must be as it is read.

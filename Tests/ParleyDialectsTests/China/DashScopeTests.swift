@@ -11,7 +11,7 @@ import Testing
 @Suite("DashScope's own API")
 struct DashScopeTests {
     private func encoded(
-        _ rest: String, _ dialect: DashScope = DashScope(), _ dropped: inout [String]
+        _ rest: String, _ dropped: inout [String], _ dialect: DashScope = DashScope()
     ) throws -> JSONValue {
         try Native.encoded(#"{"model":"qwen-plus",\#(rest)}"#, dialect, dropped: &dropped)
     }
@@ -31,7 +31,8 @@ struct DashScopeTests {
                     "messages": [["role": "system", "content": "S"], ["role": "user", "content": "Hi"]]
                 ],
                 "parameters": [
-                    "result_format": "message", "incremental_output": true, "temperature": .double(1.9999), "top_p": .double(0.9999),
+                    "result_format": "message", "incremental_output": true, "temperature": .double(1.9999),
+                    "top_p": .double(0.9999),
                     "top_k": 5, "max_tokens": 9, "seed": 7, "presence_penalty": .double(0.5), "n": 2, "stop": ["x"],
                     "enable_thinking": false, "enable_search": true,
                 ],
@@ -64,12 +65,13 @@ struct DashScopeTests {
 
     @Test("Where models see and hear, contents are lists; elsewhere images are refused")
     func multimodal() throws {
-        let content = #"[{"type":"image_url","image_url":{"url":"https://e.x/a.png"}},{"type":"text","text":"What?"},"#
+        let content =
+            #"[{"type":"image_url","image_url":{"url":"https://e.x/a.png"}},{"type":"text","text":"What?"},"#
             + #"{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}]"#
         let messages =
             #""messages":[{"role":"system","content":"S"},{"role":"user","content":\#(content)}]"#
         var dropped: [String] = []
-        let body = try encoded(messages, DashScope(multimodal: true), &dropped)
+        let body = try encoded(messages, &dropped, DashScope(multimodal: true))
         #expect(
             body["input"]?["messages"] == [
                 ["role": "system", "content": [["text": "S"]]],
@@ -108,13 +110,14 @@ struct DashScopeTests {
         #expect(message.text == "Brest" && message.reasoning.map(\.text).joined() == "Hm")
         #expect(message.toolCalls.map(\.arguments) == [#"{"a":1}"#])
         var dropped: [String] = []
-        let body = try encoded(#""stream":true,\#(hi)"#, DashScope(cumulative: true), &dropped)
+        let body = try encoded(#""stream":true,\#(hi)"#, &dropped, DashScope(cumulative: true))
         #expect(body["parameters"]?["incremental_output"] == false)
     }
 
     @Test("Several choices are told apart, in a stream and whole")
     func choices() throws {
-        let whole = #"{"output":{"choices":[{"finish_reason":"stop","index":0,"message":{"content":"a"}},"#
+        let whole =
+            #"{"output":{"choices":[{"finish_reason":"stop","index":0,"message":{"content":"a"}},"#
             + #"{"finish_reason":"length","index":1,"message":{"content":"b"}}]},"request_id":"r"}"#
         let response = try DashScope().decodeWhole(ByteBuffer(string: whole))
         #expect(response.choices.map(\.message.text) == ["a", "b"])
@@ -143,7 +146,8 @@ struct ChinaEmbeddingTests {
         #expect(dropped == ["user"] && dialect.batchLimit == 10)
         #expect(DashScopeEmbeddings(model: "text-embedding-v2").batchLimit == 25)
         let answer = ByteBuffer(
-            string: #"{"output":{"embeddings":[{"text_index":0,"embedding":[1,2]},{"text_index":1,"embedding":[3,4]}]},"#
+            string:
+                #"{"output":{"embeddings":[{"text_index":0,"embedding":[1,2]},{"text_index":1,"embedding":[3,4]}]},"#
                 + #""usage":{"total_tokens":7},"request_id":"r"}"#)
         let response = try dialect.decodeResponse(answer)
         #expect(response.vectors == [[1, 2], [3, 4]] && response.usage.input == 7)
@@ -161,7 +165,8 @@ struct ChinaEmbeddingTests {
         let body = try ErnieEmbeddings().encodeRequest(
             request(#"{"model":"m","input":"a","user":"u"}"#), model: "m", dropped: &dropped)
         #expect(try JSON.parse(body) == ["input": ["a"], "user_id": "u"] && dropped.isEmpty)
-        let answer = #"{"object":"embedding_list","data":[{"object":"embedding","embedding":[1],"index":0}],"#
+        let answer =
+            #"{"object":"embedding_list","data":[{"object":"embedding","embedding":[1],"index":0}],"#
             + #""usage":{"prompt_tokens":2,"total_tokens":2}}"#
         #expect(try ErnieEmbeddings().decodeResponse(ByteBuffer(string: answer)).vectors == [[1]])
         do throws(ParleyError) {

@@ -59,7 +59,8 @@ struct ErnieTests {
     @Test("Each call is a turn with its result behind it, and something stands between a result and the user")
     func calls() throws {
         var dropped: [String] = []
-        let assistant = #"{"role":"assistant","content":null,"reasoning_content":"Hm.","tool_calls":["#
+        let assistant =
+            #"{"role":"assistant","content":null,"reasoning_content":"Hm.","tool_calls":["#
             + "\(call("1")),\(call("2", "g"))]}"
         let body = try encoded(
             [turn("user", "a"), assistant, result("2", "two"), result("1", "one"), turn("user", "b")]

@@ -266,19 +266,22 @@ struct NativeReplayTests {
         }
         let text = #"{"type":"text","text":"a"}"#
         let user = #""role":"user""#
+        let tool = #""role":"tool","tool_call_id":"1""#
         // DashScope has several choices.
         let choices = name == "dashscope-native" ? [] : [(asked(text, #","n":2"#), "n")]
-        let cases = choices + [
-            (asked(#"{"type":"image_url","image_url":{"url":"https://e.x/a.png"}}"#), "image_url"),
-            (asked(#"{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}"#), "input_audio"),
-            (asked(#"{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}}"#), "file"),
-            (asked(#"{"type":"video_url","video_url":{}}"#), "messages[1].content[0]"),
-            (asked(text, #","tools":[{"type":"web_search"}]"#), "tools"),
-            (asked(text, #","response_format":{"type":"grammar"}"#), "response_format"),
-        ]
+        let cases =
+            choices + [
+                (asked(#"{"type":"image_url","image_url":{"url":"https://e.x/a.png"}}"#), "image_url"),
+                (asked(#"{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}"#), "input_audio"),
+                (asked(#"{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}}"#), "file"),
+                (asked(#"{"type":"video_url","video_url":{}}"#), "messages[1].content[0]"),
+                (asked(text, #","tools":[{"type":"web_search"}]"#), "tools"),
+                (asked(text, #","response_format":{"type":"grammar"}"#), "response_format"),
+            ]
         for (body, field) in cases {
             // A tool's turn without a call says nothing to these, whatever its content.
-            let body = name == "zhipu-v3" || name == "ernie" ? body.replacing(#""role":"tool","tool_call_id":"1""#, with: user) : body
+            let says = name == "zhipu-v3" || name == "ernie" ? user : tool
+            let body = body.replacing(tool, with: says)
             let fault = try #require(Native.fault(body, dialect), "\(field)")
             #expect(fault.kind == .invalid && fault.parameter?.hasSuffix(field) == true, "\(field)")
             #expect(

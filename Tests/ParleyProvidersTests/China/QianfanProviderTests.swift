@@ -240,7 +240,8 @@ struct QianfanProviderTests {
         let refusal = #"{"error":"invalid_client","error_description":"unknown client id AK"}"#
         for status in [200, 401] {
             let connector = FakeConnector(.json(refusal, status: status), Baidu.whole)
-            let error = try #require(await thrown(by: try Baidu.model(), makeCall(connector, stream: false)))
+            let thrown = await thrown(by: try Baidu.model(), makeCall(connector, stream: false))
+            let error = try #require(thrown)
             #expect(error.kind == .unauthenticated && error.message.contains("invalid_client"))
             #expect(error.message.hasPrefix("a: ") && !error.message.contains("AK") && !error.message.contains("SK"))
             #expect(connector.requests.count == 1)
@@ -290,6 +291,16 @@ struct QianfanProviderTests {
         #expect(fault(["a|b|c"], [:]) == "api_key")
         #expect(fault(["k"], ["api": "v3"]) == "api")
         #expect(fault(["k"], ["api": "v2"]) == nil && fault(["k|s"], [:]) == nil)
+    }
+
+    @Test("A pair in the environment is the older API, unless there is a key of the newer one")
+    func environment() throws {
+        let pair = ["QIANFAN_AK": "k", "QIANFAN_SK": "s"]
+        let found = Catalogue.environment(pair)
+        #expect(found.map(\.kind) == ["qianfan"] && found.map(\.name) == ["qianfan"])
+        _ = try Registry.make(try #require(found.first))
+        let newer = Catalogue.environment(pair.merging(["QIANFAN_API_KEY": "b"]) { $1 })
+        #expect(newer.map(\.kind) == ["qianfan-v2"])
     }
 
     @Test("Version 2 is OpenAI's chat with a bearer, and what else is there")
