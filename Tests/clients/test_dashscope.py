@@ -77,7 +77,9 @@ def test_reasoning_is_asked_for_with_a_budget_and_shown(driver, model, stream, f
     client.user("Think. #thinking")
     said = client.ask(stream=stream, think=True)
     assert (said.reasoning, said.text) == (THOUGHT, TEXT)
-    assert fakes.last("dashscope")["view"].reasoning in (1024, 2048)
+    # Responses are relayed, where the word is understood.
+    relayed = client.name == "openai-responses" and model.startswith("compatible")
+    assert fakes.last("dashscope")["view"].reasoning in (("low",) if relayed else (1024, 2048))
 
 
 @pytest.mark.parametrize("model", BOTH)

@@ -24,10 +24,10 @@ def shared_program(tmp_path_factory, shared_fakes):
         "defaults": {"retry": {"attempts": 1}},
         "providers": {
             "key": v4 | {"api_key": "abc.s3cret"},
-            "jwt": v4 | {"api_key": ["abc.s3cret", "def.0ther"], "sign_in": "jwt"},
+            "jwt": v4 | {"api_key": ["abc.s3cret", "def.0ther"], "token": "jwt"},
             "old": v3 | {"api_key": "abc.s3cret"},
             "growing": v3 | {"api_key": "abc.s3cret", "params": {"incremental": False}},
-            "wrong": v3 | {"api_key": "abc.guess"}, "wrong4": v4 | {"api_key": "abc.guess", "sign_in": "jwt"},
+            "wrong": v3 | {"api_key": "abc.guess"}, "wrong4": v4 | {"api_key": "abc.guess", "token": "jwt"},
         },
     })
     yield program

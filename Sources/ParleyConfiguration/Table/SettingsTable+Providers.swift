@@ -73,8 +73,8 @@ extension SettingsTable {
         option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
         option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", built: true, doc: "The API version."),
         option(
-            "sign_in", .choice(noun: "way to sign in", ["key", "jwt"]), ["zhipu"], "key", built: true,
-            doc: "With `v4`: sends the key itself, or a token signed with it. `v3` always signs."),
+            "token", .choice(noun: "token", ["key", "jwt"]), ["zhipu"], "key", built: true,
+            doc: "With `v4`: what is sent, the key itself or a token signed with it. `v3` always signs."),
         option(
             "prompt", .string, ["zhipu"], built: true,
             doc: "With `v3`: how a system prompt, `{system}`, is said in a user's turn. "

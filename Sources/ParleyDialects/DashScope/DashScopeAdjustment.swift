@@ -55,6 +55,9 @@ public struct DashScopeAdjustment: ChatAdjustment {
         return more
     }
 
+    /// Those that only stream: elsewhere a whole answer could not be asked for as a stream.
+    public func isChatOnly(_ model: String) -> Bool { Self.isStreamOnly(model) }
+
     private static func saysJSON(_ message: Message) -> Bool { message.text.lowercased().contains("json") }
 
     /// Whether a model answers in streams only: QwQ, QVQ, the omni models, and the open Qwen3 models, which refuse whole

@@ -21,6 +21,14 @@ public protocol ChatAdjustment: Sendable {
     /// - Returns: further fields of the vendor's own, for the top of the request.
     /// - Throws: `invalid` where something that matters cannot be carried.
     func adjust(_ request: inout ChatRequest, dropped: inout [String]) throws(ParleyError) -> JSONObject
+
+    /// Whether a model is to be asked by chats alone, where the vendor has Responses or completions too.
+    func isChatOnly(_ model: String) -> Bool
+}
+
+extension ChatAdjustment {
+    /// None is.
+    public func isChatOnly(_ model: String) -> Bool { false }
 }
 
 /// OpenAI's chat as a vendor takes it that wants values changed.

@@ -39,6 +39,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     /// What is sent in place of the keys, where it is not the keys themselves.
     private let tokens: (any KeyTokens)?
     private let embeddingLimit: (@Sendable (String) -> Int)?
+    private let adjustment: (any ChatAdjustment)?
     private let passes: [PassedRequest.Kind: String?]
     /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
     private let full: any RelayingDialect
@@ -55,6 +56,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         id = setup.name
         self.tokens = tokens
         embeddingLimit = vendor.embeddingLimit
+        adjustment = vendor.adjustment
         access = try ServiceAccess(setup, base: try Self.base(setup, vendor), vendorHeaders: vendor.headers)
         credentials = Credentials(access.keys)
         chat = Place(access, vendor.chatPath)
@@ -99,6 +101,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
+        if let adjustment, adjustment.isChatOnly(model) { return Face(relaying: current, at: chat.target) }
         let isOnlyThere = hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model)
         if call.dialect == .openAICompletions, let completions, responses == nil || !isOnlyThere {
             let refuses = refusesStreamOptions.load(ordering: .relaxed)

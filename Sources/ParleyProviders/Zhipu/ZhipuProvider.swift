@@ -9,7 +9,7 @@ import ParleyDialects
 final class ZhipuProvider: Provider {
     static let summary = "Zhipu GLM, by either version of its API"
     /// The settings that only this kind knows.
-    static let options = ["api", "sign_in", "prompt"]
+    static let options = ["api", "token", "prompt"]
     static let standardBase = "https://open.bigmodel.cn/api/paas/v3"
 
     let id: String
@@ -22,8 +22,8 @@ final class ZhipuProvider: Provider {
     /// The provider of the version that the configuration asks for.
     static func make(_ setup: ProviderSetup) throws(ProviderError) -> any Provider {
         let api = try setup.options.string("api") ?? "v4"
-        let signIn = try setup.options.string("sign_in") ?? "key"
-        guard ["key", "jwt"].contains(signIn) else { throw ProviderError("must be key or jwt", setting: "sign_in") }
+        let signIn = try setup.options.string("token") ?? "key"
+        guard ["key", "jwt"].contains(signIn) else { throw ProviderError("must be key or jwt", setting: "token") }
         switch api {
         case "v3": return try ZhipuProvider(setup)
         case "v4":

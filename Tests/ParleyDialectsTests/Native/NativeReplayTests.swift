@@ -171,7 +171,7 @@ struct NativeReplayTests {
         #expect(again.failure == nil && again.response.choices == whole.response.choices)
         // OpenAI's usage has no absent class: a prompt that was not counted has no tokens there.
         var usage = whole.response.usage
-        usage.input = usage.input ?? 0
+        if !usage.isEmpty { usage.input = usage.input ?? 0 }
         #expect(again.response.usage == usage)
     }
 
@@ -196,7 +196,7 @@ struct NativeReplayTests {
         #expect(throws: ParleyError.self) { try dialect.intake(ByteBuffer(string: "{}")) }
         #expect(throws: ParleyError.self) { try dialect.decodeRequest(ByteBuffer(string: "{}")) }
         let whole = dialect.encodeWhole(ChatResponse(identity: AnswerIdentity(), choices: []), context)
-        #expect(String(buffer: whole).contains(name))
+        #expect(String(buffer: whole).contains(dialect.id.name))
         var out = ByteBuffer()
         var encoder = dialect.makeStreamEncoder(context)
         encoder.push(.text(choice: 0, "a"), into: &out)

@@ -147,7 +147,7 @@ struct ZhipuProviderTests {
             let connector = FakeConnector(.json(wholeAnswer), .json(#"{"data":[{"id":"glm-4.6"}]}"#))
             var setup = ProviderSetup(name: "z", kind: "zhipu")
             setup.apiKeys = ["abc.s3cret"]
-            setup.options.values = ["sign_in": .string(signIn)]
+            setup.options.values = ["token": .string(signIn)]
             let source = try Registry.make(setup)
             let model = try #require(source.model("glm-4.6"))
             _ = try await model.answer(makeCall(connector, stream: false))
@@ -170,7 +170,7 @@ struct ZhipuProviderTests {
         let refusal = FakeConnector.Script.json(#"{"error":{"code":"1003","message":"expired"}}"#, status: 401)
         for (signIn, requests) in [("jwt", 2), ("key", 1)] {
             let connector = FakeConnector(refusal, .json(wholeAnswer))
-            let model = try GLM.model("v4") { $0.options.values["sign_in"] = .string(signIn) }
+            let model = try GLM.model("v4") { $0.options.values["token"] = .string(signIn) }
             let error = await thrown(by: model, makeCall(connector, stream: false))
             #expect((error == nil) == (signIn == "jwt") && connector.requests.count == requests)
         }
@@ -248,6 +248,6 @@ struct ZhipuProviderTests {
     func template() throws {
         #expect(throws: ProviderError.self) { try GLM.model("v3") { $0.options.values["prompt"] = "obey" } }
         #expect(throws: ProviderError.self) { try GLM.model("v5") }
-        #expect(throws: ProviderError.self) { try GLM.model("v4") { $0.options.values["sign_in"] = "cookie" } }
+        #expect(throws: ProviderError.self) { try GLM.model("v4") { $0.options.values["token"] = "cookie" } }
     }
 }

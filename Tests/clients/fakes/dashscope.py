@@ -4,7 +4,7 @@
 
 import json
 
-from . import chat
+from . import chat, responses
 from .scenario import Refused, View, pieces, shown
 
 STREAM_TYPE = "text/event-stream"
@@ -49,6 +49,10 @@ def other(method, path, headers, value):
 
 def read(path, headers, body):
     signed_in(headers)
+    if path.endswith("/responses"):
+        view = responses.read(path, headers, body)
+        view.face = "responses"
+        return view
     if path.startswith("/compatible-mode/"):
         return compatible(path, headers, body)
     sees = "/multimodal-generation/" in path
@@ -130,8 +134,8 @@ def calls(made):
 
 
 def whole(view, made):
-    if view.face == "compatible":
-        return chat.whole(view, made)
+    if view.face != "native":
+        return (chat if view.face == "compatible" else responses).whole(view, made)
     message = {"content": made.text}
     if made.reasoning:
         message["reasoning_content"] = made.reasoning
@@ -141,6 +145,9 @@ def whole(view, made):
 
 
 def stream(view, made):
+    if view.face == "responses":
+        yield from responses.stream(view, made)
+        return
     if view.face == "compatible":
         for data in chat.stream(view, made):
             if b'"choices": [], "usage"' not in data or view.counts:
@@ -201,7 +208,7 @@ def failure(refusal):
     if refusal.kind == "context":
         message = "Range of input length should be [1, 30720]"
     view = refusal.view
-    if view and view.face == "compatible":
+    if view and view.face != "native":
         error = {"message": message, "type": code, "param": None, "code": code}
         return status, {"error": error, "request_id": "r-fake"}, refusal.headers
     return status, {"code": code, "message": message, "request_id": "r-fake"}, refusal.headers
