@@ -28,6 +28,14 @@ extension UpstreamFailure {
         return error
     }
 
+    /// The failure of a vendor with these quirks.
+    func error(_ quirks: Quirks) -> ParleyError {
+        guard quirks.errorCodes == .zhipu else { return error() }
+        var failure = self
+        failure.verdict = ZhipuCodes.verdict(code)
+        return failure.error()
+    }
+
     private func text(for kind: ParleyError.Kind) -> String {
         let said = KeyMask.mask(message)
         if kind == .unauthenticated {
@@ -55,7 +63,7 @@ extension UpstreamFailure {
 
     private var kind: ParleyError.Kind {
         if let kind = vendorKind { return kind }
-        if let verdict = verdict ?? (isTextCode ? ZhipuCodes.verdict(code) : nil) { return verdict.kind }
+        if let verdict { return verdict.kind }
         let words = [code ?? "", type ?? "", message].joined(separator: " ").lowercased()
         func says(_ patterns: [String]) -> Bool { patterns.contains { words.contains($0) } }
         let status = status ?? 0

@@ -13,8 +13,6 @@ struct UpstreamFailure {
     var type: String?
     /// The code as text, also where the vendor sends a number.
     var code: String?
-    /// Whether the code was text on the wire.
-    var isTextCode = false
     var parameter: String?
     /// MiniMax's own status, which comes with HTTP 200.
     var vendorStatus: Int?
@@ -135,10 +133,7 @@ struct UpstreamFailure {
             break
         }
         if let text = object["type"]?.string ?? object["error_type"]?.string, text != "error" { type = text }
-        if let word = word(object["code"]) ?? word(object["error_code"]) {
-            code = word
-            isTextCode = object["code"]?.string != nil
-        }
+        code = word(object["code"]) ?? word(object["error_code"]) ?? code
         if let text = object["param"]?.string, !text.isEmpty { parameter = text }
         // Groq says the status it would have answered with; integer codes are statuses too.
         for key in ["status_code", "status", "code"] {

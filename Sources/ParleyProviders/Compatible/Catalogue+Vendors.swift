@@ -250,6 +250,7 @@ extension Catalogue {
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.adjustment = ZhipuAdjustment()
+            $0.quirks.errorCodes = .zhipu
             $0.note = "Coding plan: https://api.z.ai/api/coding/paas/v4. `tool_choice` knows only auto."
         },
         Vendor("bigmodel", "BigModel (GLM, China)", "https://open.bigmodel.cn/api/paas/v4", ["ZHIPUAI_API_KEY"]) {
@@ -257,6 +258,7 @@ extension Catalogue {
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
             $0.adjustment = ZhipuAdjustment()
+            $0.quirks.errorCodes = .zhipu
             $0.note = "`tool_choice` knows only auto."
         },
         Vendor(

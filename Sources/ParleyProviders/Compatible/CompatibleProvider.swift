@@ -118,6 +118,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
         guard let vectors else { throw .noEmbeddings("\(id)/\(model)") }
         var face = EmbeddingFace(embeddings, at: vectors.target)
+        face.failures = full
         if let embeddingLimit { face.batchLimit = embeddingLimit(model) }
         return face
     }

@@ -21,6 +21,8 @@ public struct EmbeddingFace: Sendable {
     public var target: Target
     /// The most inputs of one request; nil where there is no limit.
     public var batchLimit: Int?
+    /// What reads the service's errors, where it is not the plain dialect of the same id.
+    public var failures: (any Dialect)?
 
     /// A face with the dialect's own limit.
     public init(_ dialect: any EmbeddingDialect, at target: Target) {
@@ -70,7 +72,7 @@ final class EmbeddingAttempt {
         guard let embedder = provider as? any Embeds else { throw .noEmbeddings("\(provider.id)/\(model)") }
         let face = try embedder.embedding(for: call, model: model)
         limits = AttemptLimits(call.timeouts, face.target.timeouts, deadline: call.deadline, now: .now())
-        failures = (try? Dialects.dialect(face.dialect.id)) ?? OpenAIChat()
+        failures = face.failures ?? (try? Dialects.dialect(face.dialect.id)) ?? OpenAIChat()
         self.provider = provider
         self.model = model
         self.call = call
