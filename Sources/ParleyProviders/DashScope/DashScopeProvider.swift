@@ -20,7 +20,21 @@ final class DashScopeProvider: ListsModels, Embeds {
     let credentials: Credentials
     private let access: ServiceAccess
     private let overrides: [FieldOverride]
-    private let isCumulative: Bool
+    /// What goes where models read only.
+    private let reading: Place
+    /// What goes where they see or hear.
+    private let sensing: Place
+
+    /// A place for chats, whole and as streams.
+    private struct Place {
+        let whole: Face
+        let stream: Face
+
+        init(_ dialect: DashScope, _ target: Target) {
+            whole = Face(dialect, at: target)
+            stream = Face(dialect, at: target.adding(HeaderField("x-dashscope-sse", "enable")))
+        }
+    }
 
     /// The provider of the API that the configuration asks for.
     static func make(_ setup: ProviderSetup) throws(ProviderError) -> any Provider {
@@ -44,18 +58,21 @@ final class DashScopeProvider: ListsModels, Embeds {
         access = try ServiceAccess(setup, base: base)
         credentials = Credentials(access.keys)
         overrides = setup.overrides
-        isCumulative = setup.sets("incremental_output", to: "false")
+        let isCumulative = setup.sets("incremental_output", to: "false")
+        let root = Self.services + "/aigc"
+        reading = Place(
+            DashScope(cumulative: isCumulative), access.target("POST", "\(root)/text-generation/generation"))
+        sensing = Place(
+            DashScope(multimodal: true, cumulative: isCumulative),
+            access.target("POST", "\(root)/multimodal-generation/generation"))
     }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
         guard case .chat = call.operation else {
             throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
         }
-        let isMultimodal = Self.isMultimodal(model)
-        let task = isMultimodal ? "multimodal-generation" : "text-generation"
-        var target = access.target("POST", "\(Self.services)/aigc/\(task)/generation")
-        if call.stream { target.headers = [HeaderField("x-dashscope-sse", "enable")] }
-        return Face(DashScope(multimodal: isMultimodal, cumulative: isCumulative), at: target)
+        let place = Self.isMultimodal(model) ? sensing : reading
+        return call.stream ? place.stream : place.whole
     }
 
     func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {

@@ -80,13 +80,7 @@ final class QianfanProvider: Embeds {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         let token = try await tokens.value(credential.index, through: connector)
-        return head(target, token)
-    }
-
-    private func head(_ target: Target, _ token: String) -> ByteBuffer {
-        var target = target
-        target.path += (target.path.contains("?") ? "&" : "?") + QianfanTokens.query(token)
-        return access.head(target)
+        return access.head(target.adding(query: QianfanTokens.query(token)))
     }
 
     func renews(_ head: ByteBuffer) -> Bool { tokens.drop(usedIn: head) }

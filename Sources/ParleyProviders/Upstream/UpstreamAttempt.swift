@@ -99,7 +99,8 @@ final class UpstreamAttempt {
 
     @inline(never)
     private func open(by opener: any AnswerOpener) async throws(ParleyError) -> AnswerReader {
-        AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        signed = nil
+        return AnswerReader(try await opener.open(openerRequest()), limits: limits)
     }
 
     @inline(never)
@@ -107,7 +108,7 @@ final class UpstreamAttempt {
         defer { body = nil }
         return OpenerRequest(
             target: face.target, model: model, body: body ?? ByteBuffer(), credential: credential, stream: call.stream,
-            callID: call.id, caller: call.trace.caller, connectTimeout: limits.connect, first: limits.first,
+            callID: call.id, caller: call.caller, connectTimeout: limits.connect, first: limits.first,
             total: limits.total, connector: call.connector)
     }
 
