@@ -241,7 +241,8 @@ struct ZhipuProviderTests {
         _ = try await GLM.model("v4", id: "embedding-3").answer(call(connector))
         #expect(connector.heads[0].hasPrefix("POST /api/paas/v4/embeddings HTTP/1.1\r\n"))
         let poor = FakeConnector(.json(#"{"error":{"code":"1113","message":"no"}}"#, status: 429))
-        #expect(await thrown(by: try GLM.model("v4", id: "embedding-3"), call(poor))?.kind == .quota)
+        let refused = await thrown(by: try GLM.model("v4", id: "embedding-3"), call(poor))
+        #expect(refused?.kind == .quota)
         let error = await thrown(by: try GLM.model("v3"), call(FakeConnector()))
         #expect(error?.code == "unsupported_operation")
     }
