@@ -2,15 +2,19 @@
 # Part of Parley, an LLM gateway.
 """Zhipu by both versions of its API, through every client library."""
 
+import base64
+import hashlib
+import hmac
 import json
 import threading
+import time
 
 import pytest
 
 from conftest import KEY, Server, wait_until
 from drivers import DRIVERS, Chat
 from fakes import zhipu
-from fakes.scenario import PERSON, TEXT, THOUGHT
+from fakes.scenario import PERSON, TEXT, THOUGHT, Refused
 
 V4 = ["key/glm-4.6", "jwt/glm-4.6"]
 
@@ -222,3 +226,32 @@ def test_models_are_listed_and_texts_embedded(program):
     assert "key/glm-4.6" in ids and "jwt/glm-4.6" in ids
     vectors = program.client().embeddings.create(model="jwt/embedding-3", input=["a", "b"])
     assert [entry.embedding for entry in vectors.data] == [[0.5, 0], [0.5, 1]]
+
+
+def token(secret="s3cret", scale=1000, life=60, **head):
+    """A token as somebody would sign it who may have read the page wrong."""
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    now = int(time.time() * scale)
+    text = ".".join([part({"alg": "HS256", "sign_type": "SIGN"} | head),
+                     part({"api_key": "abc", "exp": now + life * scale, "timestamp": now})])
+    code = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
+    return text + "." + base64.urlsafe_b64encode(code).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("said,version", [
+    (lambda: token("guess"), 3), (lambda: token(life=-1), 3), (lambda: token(scale=1), 3),
+    (lambda: token(sign_type=None), 3), (lambda: token(alg="none"), 3), (lambda: "Bearer " + token(), 3),
+    (lambda: token(), 4), (lambda: "Bearer abc.guess", 4), (lambda: "abc.s3cret", 3), (lambda: "", 3),
+], ids=["signature", "over", "seconds", "sign_type", "alg", "bearer", "no bearer", "key", "key in version 3", "nothing"])
+def test_the_fake_refuses_what_the_service_would(said, version):
+    with pytest.raises(Refused):
+        zhipu.signed_in({"authorization": said()}, version)
+
+
+def test_the_fake_takes_both_ways_to_sign_in():
+    zhipu.state.over = frozenset()
+    zhipu.signed_in({"authorization": token()}, 3)
+    zhipu.signed_in({"authorization": "Bearer " + token(typ="JWT")}, 4)
+    zhipu.signed_in({"authorization": "Bearer abc.s3cret"}, 4)
