@@ -69,7 +69,7 @@ def signed_in(headers, version):
         if KEYS.get(name) == secret:
             return
     parts = said.split(".")
-    if len(parts) != 3:
+    if len(parts) != 3 or " " in said:
         deny("no token: version 3 wants it without a word before it")
     with state.lock:
         state.tokens.append(said)
