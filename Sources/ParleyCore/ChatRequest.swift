@@ -311,4 +311,10 @@ public struct DialectID: Sendable, Hashable {
     public static let spark = DialectID("spark")
     /// The Agent Client Protocol.
     public static let acp = DialectID("acp")
+    /// Zhipu's older API, version 3.
+    public static let zhipu = DialectID("zhipu-v3")
+    /// Baidu's older API of ERNIE, with an access token.
+    public static let ernie = DialectID("ernie")
+    /// Alibaba DashScope's own API.
+    public static let dashscope = DialectID("dashscope")
 }

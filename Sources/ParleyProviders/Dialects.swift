@@ -15,6 +15,7 @@ public enum Dialects {
         openAIChat, OpenAIResponses(), OpenAICompletions(), Anthropic(), Gemini(), Bedrock(), Ollama(), Cohere(),
         FlowGPT(), FittenCode(), ClaudeWeb(),
         Spark(), Agent(),
+        Zhipu(), Ernie(), DashScope(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }

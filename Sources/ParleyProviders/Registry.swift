@@ -64,6 +64,9 @@ public enum Registry {
         own("acp", ACPProvider.summary, options: ACPProvider.options) { setup throws(ProviderError) in
             try ACPProvider(setup)
         },
+        own("zhipu", ZhipuProvider.summary, options: ZhipuProvider.options, ZhipuProvider.make),
+        own("qianfan", QianfanProvider.summary, options: QianfanProvider.options, QianfanProvider.make),
+        own("dashscope", DashScopeProvider.summary, options: DashScopeProvider.options, DashScopeProvider.make),
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -116,9 +119,6 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("zhipu", "Zhipu GLM, native API", ["api"]),
-        later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
-        later("dashscope", "Alibaba DashScope, native API", []),
         later("replicate", "Replicate", []),
     ]
 

@@ -38,7 +38,8 @@ final class FakeConnector: Connector {
 
     private let state: Mutex<State>
 
-    init(_ scripts: Script...) { state = Mutex(State(scripts: scripts)) }
+    convenience init(_ scripts: Script...) { self.init(scripts: scripts) }
+
     init(scripts: [Script]) { state = Mutex(State(scripts: scripts)) }
 
     var requests: [UpstreamRequest] { state.withLock { $0.requests } }

@@ -71,7 +71,14 @@ extension SettingsTable {
         option("access_key", .secret, ["bedrock"], built: true, doc: "The AWS access key id; or use `api_key`."),
         option("secret_key", .secret, ["bedrock", "qianfan"], built: true, doc: "The secret that goes with the key."),
         option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
-        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
+        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", built: true, doc: "The API version."),
+        option(
+            "token", .choice(noun: "token", ["key", "jwt"]), ["zhipu"], "key", built: true,
+            doc: "With `v4`: what is sent, the key itself or a token signed with it. `v3` always signs."),
+        option(
+            "prompt", .string, ["zhipu"], built: true,
+            doc: "With `v3`: how a system prompt, `{system}`, is said in a user's turn. "
+                + "Absent: `You need to follow the system settings:{system}`."),
         option(
             "app_id", .oneOrMany(.string), ["spark"], built: true,
             doc: "The application's id; one for each key. Not for `transport: http`."),
@@ -83,7 +90,10 @@ extension SettingsTable {
             doc: "How to talk to it."),
         option(
             "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],
-            "v1", doc: "`v1` signs in with an access token, `v2` with a bearer key."),
+            "v1", built: true, doc: "`v1` signs in with an access token, `v2` with a bearer key."),
+        option(
+            "api", .choice(noun: "API", ["compatible", "native"]), ["dashscope"], "compatible", built: true,
+            doc: "`compatible` is OpenAI's chat as DashScope has it, `native` is its own API."),
         option("token", .secrets, ["flowgpt"], built: true, doc: "The bearer token; several rotate."),
         option(
             "device_id", .oneOrMany(.secret), ["flowgpt"], built: true,

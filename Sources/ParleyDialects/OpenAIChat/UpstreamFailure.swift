@@ -20,6 +20,8 @@ struct UpstreamFailure {
     var sparkCode: Int?
     /// Whether it came with the id of a session, which tells Spark from others.
     var hasSparkSession = false
+    /// What the vendor's own table says of the code; it goes before every other sign.
+    var verdict: FailureVerdict?
 
     private init() {}
 

@@ -20,7 +20,8 @@ struct DialectConformanceTests {
     @Test("What no client speaks is spoken to providers only")
     func outbound() {
         let outbound = Dialects.all.filter { !$0.isSpokenByClients }.map(\.id)
-        #expect(outbound == [.bedrock, .ollama, .cohere, .flowGPT, .fitten, .claudeWeb, .spark, .acp])
+        let accounts: [DialectID] = [.flowGPT, .fitten, .claudeWeb]
+        #expect(outbound == [.bedrock, .ollama, .cohere] + accounts + [.spark, .acp, .zhipu, .ernie, .dashscope])
     }
 
     @Test("Any answer is read back as it was written, in any pieces", arguments: names)
@@ -87,6 +88,9 @@ struct DialectConformanceTests {
         if path.hasSuffix("/chat_auth") { return FittenCode() }
         if path.hasSuffix("/completion") || path.hasSuffix("/append_message") { return ClaudeWeb() }
         if path.hasSuffix("session/prompt") { return Agent() }
+        if path.contains("/model-api/") { return Zhipu() }
+        if path.contains("/wenxinworkshop/chat/") { return Ernie() }
+        if path.hasSuffix("-generation/generation") { return DashScope() }
         return path.hasSuffix("/v2/chat") ? Cohere() : nil
     }
 

@@ -22,6 +22,7 @@ struct GoldenAnswerTests {
         "flowgpt/stream-preamble", "fitten/stream-length", "claude-web/stream-thinking",
         "spark-websocket/stream-reasoning", "spark-websocket/function-call", "spark-websocket/stream-filtered",
         "acp/stream-usage",
+        "zhipu-v3/stream-interrupted", "ernie/stream-tool-call", "dashscope-native/stream-tool-calls",
     ]
 
     @Test("An answer looks the same as ever in each client's dialect", arguments: cases)
