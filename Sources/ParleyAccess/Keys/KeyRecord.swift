@@ -11,7 +11,8 @@ public struct KeyRecord: Sendable, Equatable {
     public var digest: KeyDigest
     /// The names of models it may use, each with at most one `*`; nil: all.
     public var models: [String]?
-    /// The model that answers whatever the client asks for; nil: the one asked for.
+    /// The model that answers whatever the client asks for; a `*` in it stands for the name asked for. Nil: the one
+    /// asked for.
     public var forcedModel: String?
     /// Request fields it sets, weakest first.
     public var overrides: [FieldOverride]
@@ -32,6 +33,15 @@ public struct KeyRecord: Sendable, Equatable {
         self.overrides = overrides
         self.expires = expires
         self.isGenerated = isGenerated
+    }
+
+    /// The model that answers where the client asks for `asked`: the forced one with that name in place of its `*`.
+    ///
+    /// - Returns: nil where the client decides, and where its name is wanted and missing.
+    public func forced(_ asked: String?) -> String? {
+        guard let forcedModel, let star = forcedModel.firstIndex(of: "*") else { return forcedModel }
+        guard let asked, !asked.isEmpty else { return nil }
+        return "\(forcedModel[..<star])\(asked)\(forcedModel[forcedModel.index(after: star)...])"
     }
 
     /// Whether the key no longer works at `now`, in seconds since 1970.

@@ -122,7 +122,8 @@ struct ReferenceChecker {
         for value in values {
             guard case .section(let section) = value.content else { continue }
             let path = "keys[\(value.index)]"
-            if let model = section["model"] { resolve(model, path + ".model") }
+            // Its `*` is what the client asks for, which may be anything.
+            if let model = section["model"] { resolve(model, path + ".model", from: "*") }
             patterns(section, path + ".models")
             if let team = section["team"], case .string(let name) = team.content, !teams.contains(name) {
                 report.error(
