@@ -65,7 +65,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ParleyConfiguration",
-            dependencies: ["ParleyCore", "ParleyProviders", "ParleyModels", "ParleyAccess", yams],
+            dependencies: [
+                "ParleyCore", "ParleyWire", "ParleyProviders", "ParleyModels", "ParleyAccess", nio, yams,
+            ],
             swiftSettings: settings),
         .target(
             name: "ParleyGateway",

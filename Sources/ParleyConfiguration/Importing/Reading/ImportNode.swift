@@ -88,6 +88,23 @@ struct ImportNode {
     }
 }
 
+extension ImportNode {
+    /// The longest name, as it is written in YAML; its reader takes no longer ones.
+    private static let longestName = 1000
+
+    /// Looks at the names in it.
+    ///
+    /// - Throws: for one that the configuration could not hold.
+    func checkNames() throws(LineFault) {
+        for element in elements ?? [] { try element.checkNames() }
+        for member in members ?? [] {
+            guard member.name.utf8.count <= Self.longestName, YAMLText.scalar(member.name).utf8.count <= Self.longestName
+            else { throw LineFault(member.line, "a name longer than \(Self.longestName) characters") }
+            try member.value.checkNames()
+        }
+    }
+}
+
 /// One member of a mapping.
 struct ImportMember {
     var name: String

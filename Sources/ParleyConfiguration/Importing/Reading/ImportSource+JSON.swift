@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import NIOCore
+import ParleyCore
 import ParleyWire
 
 extension ImportSource {

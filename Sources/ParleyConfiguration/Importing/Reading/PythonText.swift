@@ -53,7 +53,7 @@ enum PythonText {
 
     private static func escape(_ parser: inout PythonLiteral, into out: inout [UInt8]) throws(LineFault) {
         guard let kind = parser.peek(1) else { throw parser.fault("this text is not closed") }
-        let fault = parser.fault("\\\(Character(Unicode.Scalar(kind))… stands for no character")
+        let fault = parser.fault("this escape stands for no character")
         if let byte = plain[kind] {
             out.append(byte)
             parser.at += 2
