@@ -36,7 +36,7 @@ struct ImportCommand: AsyncParsableCommand {
 
     func run() async throws {
         let imported = try read()
-        let text = imported.yaml(showSecrets: showSecrets)
+        let text = imported.yaml(showsSecrets: showSecrets)
         if let environmentFile { try NewFile.write(imported.environmentFile, to: environmentFile, mode: 0o600) }
         if let output { try NewFile.write(text, to: output, mode: 0o644) }
         try await keep(imported.credentials)
