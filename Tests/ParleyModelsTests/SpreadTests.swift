@@ -43,7 +43,9 @@ import Testing
             // Numbers that make no sense choose somebody all the same.
             Row(strategy: .random, members: three, draws: [1, -1, 7], picks: [2, 0, 1]),
             Row(strategy: .weighted, members: shares, draws: [1, 1, 1], picks: [2, 1, 0]),
-            Row(strategy: .weighted, members: [(0, .nan), (0, .infinity), (0, -1)], draws: [0.5, 0, 0], picks: [0, 1, 2]),
+            Row(
+                strategy: .weighted, members: [(0, .nan), (0, .infinity), (0, -1)], draws: [0.5, 0, 0],
+                picks: [0, 1, 2]),
             Row(strategy: .roundRobin, members: [], picks: []),
         ])
     func picks(row: Row) {
@@ -127,7 +129,8 @@ import Testing
     @Test("Priority and weight of members reach the route")
     func blueprint() async throws {
         let members = [
-            Blueprint.Member("a/1", priority: 2), Blueprint.Member("a/2", weight: 0), Blueprint.Member("a/3", weight: 9),
+            Blueprint.Member("a/1", priority: 2), Blueprint.Member("a/2", weight: 0),
+            Blueprint.Member("a/3", weight: 9),
         ]
         let route = Blueprint.Route(.spread(.weighted), of: members)
         let (directory, _) = Directory.build(

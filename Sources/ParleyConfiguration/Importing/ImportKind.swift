@@ -90,7 +90,8 @@ extension ImportKind {
     }
 
     private static func detect(yaml root: ImportNode) -> ImportKind? {
-        if ["model_list", "litellm_settings", "router_settings", "general_settings"].contains(where: { root[$0] != nil }) {
+        if ["model_list", "litellm_settings", "router_settings", "general_settings"].contains(where: { root[$0] != nil }
+        ) {
             return .liteLLM
         }
         if ["api_bearer_token", "model_provider_api_key", "default_api_url"].contains(where: { root[$0] != nil }) {

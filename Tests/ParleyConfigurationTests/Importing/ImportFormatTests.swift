@@ -8,51 +8,51 @@ import Testing
     /// A file of each kind.
     static let samples: [ImportKind: String] = [
         .openAIStyle: """
-            MODEL_CONFIGS = [
-                {"token": "t1", "type": "openai", "config": {"api_base": "https://api.openai.com/v1/", "api_key": "k", "model": "gpt-4"}},
-                {"token": "t2", "type": "zhipu-api", "config": {"api_key": os.environ.get("ZHIPU"), "model": 'chatglm_turbo'}},
-                {"token": "t3", "type": "router", "config": {"router_strategy": "round-robin", "token_pool": ["t1", "t2"]}},
-            ]
-            """,
+        MODEL_CONFIGS = [
+            {"token": "t1", "type": "openai", "config": {"api_base": "https://api.openai.com/v1/", "api_key": "k", "model": "gpt-4"}},
+            {"token": "t2", "type": "zhipu-api", "config": {"api_key": os.environ.get("ZHIPU"), "model": 'chatglm_turbo'}},
+            {"token": "t3", "type": "router", "config": {"router_strategy": "round-robin", "token_pool": ["t1", "t2"]}},
+        ]
+        """,
         .o1: """
-            api_bearer_token: "sk-o1"
-            model_provider_api_key: "sk-upstream"
-            default_api_url: "https://api.example.com/v1/chat/completions"
-            default_model: "gpt-4o"
-            use_regex_processing: true
-            stream_status_feedback: false
-            """,
+        api_bearer_token: "sk-o1"
+        model_provider_api_key: "sk-upstream"
+        default_api_url: "https://api.example.com/v1/chat/completions"
+        default_model: "gpt-4o"
+        use_regex_processing: true
+        stream_status_feedback: false
+        """,
         .fitten: "[Main]\nusername = me@example.com\npassword = p%%w;d\napi_key = sk-fitten\n",
         .flowGPT: """
-            # FlowGPT
-            API_MASTER_KEY=sk-master
-            NGINX_PORT=8088
-            FLOWGPT_BEARER_TOKEN="eyJ.a.b"
-            FLOWGPT_DEVICE_ID='device-1'
-            API_REQUEST_TIMEOUT=180
-            DEFAULT_MODEL_ID=gpt-4-free
-            MODEL_MAP={"gpt-4-free": "uzNc", "chatgpt-5-pro": "abc"}
-            """,
+        # FlowGPT
+        API_MASTER_KEY=sk-master
+        NGINX_PORT=8088
+        FLOWGPT_BEARER_TOKEN="eyJ.a.b"
+        FLOWGPT_DEVICE_ID='device-1'
+        API_REQUEST_TIMEOUT=180
+        DEFAULT_MODEL_ID=gpt-4-free
+        MODEL_MAP={"gpt-4-free": "uzNc", "chatgpt-5-pro": "abc"}
+        """,
         .iFlow: """
-            {"apiKey": "key", "baseUrl": "https://apis.iflow.cn/v1/", "modelName": "qwen3-coder-plus",
-             "selectedAuthType": "oauth-iflow", "oauth_access_token": "at", "oauth_refresh_token": "rt",
-             "oauth_expires_at": 1763000000000, "worker_auth_token": "sk-worker"}
-            """,
+        {"apiKey": "key", "baseUrl": "https://apis.iflow.cn/v1/", "modelName": "qwen3-coder-plus",
+         "selectedAuthType": "oauth-iflow", "oauth_access_token": "at", "oauth_refresh_token": "rt",
+         "oauth_expires_at": 1763000000000, "worker_auth_token": "sk-worker"}
+        """,
         .liteLLM: """
-            model_list:
-              - model_name: gpt-4o
-                litellm_params: {model: azure/my-deployment, api_base: "https://x.openai.azure.com/", api_key: os.environ/AZURE_KEY, rpm: 6}
-              - {model_name: gpt-4o, litellm_params: {model: gpt-4o, api_key: sk-1}}
-            litellm_settings: {num_retries: 2}
-            general_settings: {master_key: sk-1234}
-            """,
+        model_list:
+          - model_name: gpt-4o
+            litellm_params: {model: azure/my-deployment, api_base: "https://x.openai.azure.com/", api_key: os.environ/AZURE_KEY, rpm: 6}
+          - {model_name: gpt-4o, litellm_params: {model: gpt-4o, api_key: sk-1}}
+        litellm_settings: {num_retries: 2}
+        general_settings: {master_key: sk-1234}
+        """,
         .oneAPI: """
-            {"data": [{"id": 1, "type": 1, "key": "k1\\nk2", "status": 1, "name": "main", "weight": 1, "priority": 5,
-            "base_url": "", "models": "gpt-4o,gpt-4", "model_mapping": "{\\"gpt-4\\": \\"gpt-4-turbo\\"}", "group": "default"}]}
-            """,
+        {"data": [{"id": 1, "type": 1, "key": "k1\\nk2", "status": 1, "name": "main", "weight": 1, "priority": 5,
+        "base_url": "", "models": "gpt-4o,gpt-4", "model_mapping": "{\\"gpt-4\\": \\"gpt-4-turbo\\"}", "group": "default"}]}
+        """,
         .newAPI: """
-            [{"id": 1, "type": 43, "key": "k1", "status": 1, "name": "deep", "auto_ban": 1, "models": "deepseek-chat"}]
-            """,
+        [{"id": 1, "type": 43, "key": "k1", "status": 1, "name": "deep", "auto_ban": 1, "models": "deepseek-chat"}]
+        """,
     ]
 
     @Test("The kind of a file is found in it", arguments: ImportKind.allCases)
@@ -124,7 +124,8 @@ import Testing
         #expect(result.alias("chatgpt-5-pro") == "flowgpt/chatgpt-5-pro" && result.alias("*") == "flowgpt/*")
         #expect(result.settings.defaults.model == "flowgpt/gpt-4-free")
         #expect(result.notes == ["source:9: OTHER: not carried over"])
-        #expect(result.imported.variables.map(\.name) == ["FLOWGPT_BEARER_TOKEN", "FLOWGPT_DEVICE_ID", "API_MASTER_KEY"])
+        #expect(
+            result.imported.variables.map(\.name) == ["FLOWGPT_BEARER_TOKEN", "FLOWGPT_DEVICE_ID", "API_MASTER_KEY"])
     }
 
     @Test("flowgpt-2api: what is missing or odd is said, and never makes an open gateway")

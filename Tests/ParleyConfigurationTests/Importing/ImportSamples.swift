@@ -39,7 +39,8 @@ enum Imports {
         let yaml = imported.yaml()
         var environment = more
         for variable in imported.variables {
-            environment[variable.name] = environment[variable.name] ?? variable.value ?? "https://value/\(variable.name)"
+            environment[variable.name] =
+                environment[variable.name] ?? variable.value ?? "https://value/\(variable.name)"
         }
         let loaded = SettingsLoader.load(
             text: yaml, file: "parley.yaml", environment: environment,

@@ -7,12 +7,18 @@ import Testing
 @Suite struct ImportWriterTests {
     /// Texts that readers of YAML, or of what stands in its comments and names, have stumbled over.
     static let awkward: [String] = [
-        "", " ", "a b", " a ", "true", "True", "no", "On", "null", "~", "1", "-1", "1.0", "1e3", "0x1F", "0o7", ".5", ".inf",
-        "-.INF", ".nan", "2024-10-21", "12:30:45", "a: b", "a:", "a #b", "#a", "- a", "-", "--- a", "...", "? a", "[a]", "{a}",
-        "a, b", "&a", "*a", "!a", "!!str a", "|", ">", "%a", "@a", "`a`", "\"a\"", "'a'", "it's", "a\\b", "\\n", "a\nb", "a\n",
-        "\n", "a\r\nb", "\ta", "a\tb", "\u{0}", "\u{7}", "\u{1B}[31m", "\u{7F}", "\u{85}", "\u{A0}", "\u{2028}", "\u{2029}",
-        "\u{FEFF}a", "\u{FFFE}", "\u{FFFF}", "ü", "渠道", "😀", "e\u{301}", "\u{202E}abc", "${A}", "$${A}", "$$${A}", "$", "${",
-        "a}b", "${file:/etc/passwd}", "<<", "=", "y", "n", "key: value\nother: 1", String(repeating: "x", count: 900), "500s", "1:2",
+        "", " ", "a b", " a ", "true", "True", "no", "On", "null", "~", "1", "-1", "1.0", "1e3", "0x1F", "0o7", ".5",
+        ".inf",
+        "-.INF", ".nan", "2024-10-21", "12:30:45", "a: b", "a:", "a #b", "#a", "- a", "-", "--- a", "...", "? a", "[a]",
+        "{a}",
+        "a, b", "&a", "*a", "!a", "!!str a", "|", ">", "%a", "@a", "`a`", "\"a\"", "'a'", "it's", "a\\b", "\\n", "a\nb",
+        "a\n",
+        "\n", "a\r\nb", "\ta", "a\tb", "\u{0}", "\u{7}", "\u{1B}[31m", "\u{7F}", "\u{85}", "\u{A0}", "\u{2028}",
+        "\u{2029}",
+        "\u{FEFF}a", "\u{FFFE}", "\u{FFFF}", "ü", "渠道", "😀", "e\u{301}", "\u{202E}abc", "${A}", "$${A}", "$$${A}", "$",
+        "${",
+        "a}b", "${file:/etc/passwd}", "<<", "=", "y", "n", "key: value\nother: 1", String(repeating: "x", count: 900),
+        "500s", "1:2",
         "0.0.0.0:80", "https://host/v1", "a-b_c.d/e",
     ]
 
@@ -44,7 +50,8 @@ import Testing
 
     @Test("Secrets read back as they were by way of their variables", arguments: awkward)
     func secrets(text: String) throws {
-        guard !text.isEmpty, !text.contains(","), !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }),
+        guard !text.isEmpty, !text.contains(","),
+            !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }),
             text == text.trimmingSpaces
         else { return }
         let result = try Imports.read(
@@ -87,14 +94,17 @@ import Testing
         let names = result.imported.variables.map(\.name)
         #expect(Set(names).count == names.count)
         #expect(names.allSatisfy { $0.wholeMatch(of: /[A-Z_][A-Z0-9_]*/) != nil })
-        #expect(names.contains("OPENAI_API_KEY") && names.contains("OPENAI_API_KEY_2") && names.contains("N360_API_KEY"))
+        #expect(
+            names.contains("OPENAI_API_KEY") && names.contains("OPENAI_API_KEY_2") && names.contains("N360_API_KEY"))
         // The variable that the source reads keeps its name, so the secrets take others.
         #expect(result.imported.variables.first { $0.name == "OPENAI_API_KEY" }?.value == nil)
         #expect(result.imported.variables.filter { $0.value == "one" }.count == 1)
         #expect(result.settings.providers.count == 5)
     }
 
-    @Test("Shells read the variables' file back", arguments: ["plain", "it's", "a b", "$HOME `x` \"y\"", "ü", "a\\b", "#x"])
+    @Test(
+        "Shells read the variables' file back",
+        arguments: ["plain", "it's", "a b", "$HOME `x` \"y\"", "ü", "a\\b", "#x"])
     func environmentFile(value: String) throws {
         let text = "[{\"token\": \"t\", \"type\": \"openai\", \"config\": {\"api_key\": \(Self.json(value))}}]"
         let imported = try Importer.read(Array(text.utf8), file: "f", kind: .openAIStyle)

@@ -15,16 +15,20 @@ import Testing
     @Test(
         "Each service becomes its kind, and the model's name loses LiteLLM's prefix",
         arguments: [
-            ("openai/gpt-4o", "openai", "gpt-4o"), ("gpt-4o", "openai", "gpt-4o"), ("anthropic/claude-x", "anthropic", "claude-x"),
+            ("openai/gpt-4o", "openai", "gpt-4o"), ("gpt-4o", "openai", "gpt-4o"),
+            ("anthropic/claude-x", "anthropic", "claude-x"),
             ("claude-x", "anthropic", "claude-x"), ("gemini/g", "gemini", "g"), ("vertex_ai/g", "vertex", "g"),
             ("gemini-pro", "vertex", "gemini-pro"), ("bedrock/anthropic.x-v1:0", "bedrock", "anthropic.x-v1:0"),
             ("bedrock/converse/us-west-2/anthropic.x", "bedrock", "anthropic.x"), ("ollama/llama3", "ollama", "llama3"),
-            ("ollama_chat/llama3", "ollama", "llama3"), ("groq/llama-3", "groq", "llama-3"), ("mistral/m", "mistral", "m"),
+            ("ollama_chat/llama3", "ollama", "llama3"), ("groq/llama-3", "groq", "llama-3"),
+            ("mistral/m", "mistral", "m"),
             ("deepseek/deepseek-chat", "deepseek", "deepseek-chat"), ("together_ai/meta/l", "together", "meta/l"),
             ("fireworks_ai/accounts/f", "fireworks", "accounts/f"), ("openrouter/a/b", "openrouter", "a/b"),
-            ("xai/grok", "xai", "grok"), ("cohere_chat/command-r", "cohere", "command-r"), ("perplexity/sonar", "perplexity", "sonar"),
+            ("xai/grok", "xai", "grok"), ("cohere_chat/command-r", "cohere", "command-r"),
+            ("perplexity/sonar", "perplexity", "sonar"),
             ("nvidia_nim/n", "nvidia", "n"), ("cerebras/c", "cerebras", "c"), ("deepinfra/d", "deepinfra", "d"),
-            ("volcengine/v", "volcengine", "v"), ("dashscope/qwen", "dashscope-compatible", "qwen"), ("moonshot/k", "moonshot", "k"),
+            ("volcengine/v", "volcengine", "v"), ("dashscope/qwen", "dashscope-compatible", "qwen"),
+            ("moonshot/k", "moonshot", "k"),
             ("github/g", "github", "g"), ("huggingface/a/b", "huggingface", "a/b"), ("zai/glm", "zai", "glm"),
         ])
     func services(model: String, kind: String, id: String) throws {
@@ -46,7 +50,8 @@ import Testing
         #expect(unknown.alias("m") == "h/x" && unknown.hasNote("\"nobody\" is not known here"))
         let gone = try Self.deployment("model: sagemaker/x")
         #expect(gone.settings.models.isEmpty && gone.hasNote("source:3", "sagemaker"))
-        #expect(try Self.deployment(#"model: openai/x, api_base: "https://api.openai.com/v1""#).provider("openai") != nil)
+        #expect(
+            try Self.deployment(#"model: openai/x, api_base: "https://api.openai.com/v1""#).provider("openai") != nil)
     }
 
     @Test("Every listed setting of a deployment lands where it belongs")
@@ -66,7 +71,8 @@ import Testing
         #expect(azure.hasNote("source:3", "litellm_params.odd"))
 
         let bedrock = try Self.deployment(
-            "model: bedrock/x, aws_region_name: eu-west-1, aws_access_key_id: A, aws_secret_access_key: S, aws_session_token: T, aws_role_name: r")
+            "model: bedrock/x, aws_region_name: eu-west-1, aws_access_key_id: A, aws_secret_access_key: S, aws_session_token: T, aws_role_name: r"
+        )
         #expect(bedrock.provider("bedrock")?.options["region"] == .string("eu-west-1"))
         #expect(bedrock.provider("bedrock")?.options["secret_key"] == .secret(Secret("S")))
         #expect(bedrock.provider("bedrock")?.options["session_token"] == .secret(Secret("T")))
@@ -106,7 +112,8 @@ import Testing
         arguments: [
             ("simple-shuffle", RouteSettings.Strategy.weighted, false), ("least-busy", .leastBusy, false),
             ("latency-based-routing", .fastest, false), ("usage-based-routing", .weighted, true),
-            ("usage-based-routing-v2", .weighted, true), ("cost-based-routing", .weighted, true), ("odd", .weighted, true),
+            ("usage-based-routing-v2", .weighted, true), ("cost-based-routing", .weighted, true),
+            ("odd", .weighted, true),
         ])
     func strategies(name: String, strategy: RouteSettings.Strategy, noted: Bool) throws {
         let result = try Self.read(
@@ -142,10 +149,14 @@ import Testing
         #expect(result.route("a")?.strategy == .fallback)
         #expect(result.route("a")?.of.map(\.model) == ["openai/a", "b-pool", "c"])
         #expect(result.route("b")?.of.map(\.model) == ["b-pool", "openai/a"])
-        #expect(result.route("b-pool")?.strategy == .weighted && result.route("b-pool")?.of.map(\.model) == ["openai/b", "groq/b"])
+        #expect(
+            result.route("b-pool")?.strategy == .weighted
+                && result.route("b-pool")?.of.map(\.model) == ["openai/b", "groq/b"])
         #expect(result.route("a")?.onContextExceeded == "c" && result.route("c")?.onContentFilter == "a")
         #expect(result.alias("alias") == "a" && result.alias("hidden") == "b")
-        for part in ["\"gone\"", "context_window_fallbacks.a", "model_group_alias.lost"] { #expect(result.hasNote(part), "\(part)") }
+        for part in ["\"gone\"", "context_window_fallbacks.a", "model_group_alias.lost"] {
+            #expect(result.hasNote(part), "\(part)")
+        }
         let all = try Self.read(Self.models + "litellm_settings: {default_fallbacks: [c]}")
         #expect(all.route("a")?.of.map(\.model) == ["openai/a", "c"] && all.alias("c") == "openai/c")
     }
@@ -175,17 +186,21 @@ import Testing
         #expect(result.settings.cache.ttl == .seconds(120))
         #expect(result.settings.keys.map(\.credential) == [.plain(Secret("sk-1234"))])
         #expect(result.settings.admin.key == Secret("sk-1234"))
-        #expect(result.settings.store == .postgres(url: Secret("postgresql://u:p@h/db")) && !result.yaml.contains("u:p@"))
+        #expect(
+            result.settings.store == .postgres(url: Secret("postgresql://u:p@h/db")) && !result.yaml.contains("u:p@"))
         for part in [
-            "source:6: router_settings.redis_host", "source:8: litellm_settings.num_retries", "litellm_settings.request_timeout",
-            "source:11: litellm_settings.cache_params.type", "litellm_settings.success_callback", "general_settings.alerting",
+            "source:6: router_settings.redis_host", "source:8: litellm_settings.num_retries",
+            "litellm_settings.request_timeout",
+            "source:11: litellm_settings.cache_params.type", "litellm_settings.success_callback",
+            "general_settings.alerting",
             "guardrails",
         ] { #expect(result.hasNote(part), "\(part)") }
     }
 
     @Test("What LiteLLM leaves open stays closed, and other databases are no store")
     func open() throws {
-        let result = try Self.read(Self.models + "general_settings: {database_url: \"mysql://x\"}\nlitellm_settings: {drop_params: true}")
+        let result = try Self.read(
+            Self.models + "general_settings: {database_url: \"mysql://x\"}\nlitellm_settings: {drop_params: true}")
         #expect(result.settings.keys.isEmpty && result.hasNote("master_key", "Parley generates a key"))
         #expect(result.hasNote("source:6", "database_url") && !result.settings.defaults.strict)
         let variables = try Imports.read(

@@ -16,7 +16,10 @@ import Testing
     @Test("openai and proxy: base, key, model, and what the entry forces")
     func openAI() throws {
         let result = try Self.read(
-            ("openai", #"{"api_base": "https://api.openai.com/v1/", "api_key": "k", "model": "gpt-4", "temperature": 0.8, "top_p": 1}"#),
+            (
+                "openai",
+                #"{"api_base": "https://api.openai.com/v1/", "api_key": "k", "model": "gpt-4", "temperature": 0.8, "top_p": 1}"#
+            ),
             ("openai", #"{"api_key": "k"}"#),
             ("proxy", #"{"api_base": "https://api.openai-sb.com/v1/chat/completions", "api_key": "s", "model": "m"}"#))
         #expect(result.settings.providers.map(\.name) == ["openai", "openai-sb"])
@@ -37,7 +40,11 @@ import Testing
             (
                 "azure",
                 #"{"api_base": "https://x.openai.azure.com/", "deployment_id": "gpt-35-turbo", "api_version": "2023-05-15", "api_key": "k", "temperature": 0.8}"#
-            ), ("azure", #"{"api_base": "https://x.openai.azure.com", "deployment_id": "d2", "api_version": "2023-05-15", "api_key": "k"}"#))
+            ),
+            (
+                "azure",
+                #"{"api_base": "https://x.openai.azure.com", "deployment_id": "d2", "api_version": "2023-05-15", "api_key": "k"}"#
+            ))
         let provider = try #require(result.settings.providers.first)
         #expect(result.settings.providers.count == 1 && provider.kind == "azure")
         #expect(provider.options["endpoint"] == .string("https://x.openai.azure.com"))
@@ -66,7 +73,10 @@ import Testing
                 "claude-web",
                 #"{"cookie": "c", "proxies": {"http": "http://a:1", "https": "http://localhost:7890"}, "conversation_id": "id-1", "single_conversation": true, "prompt": "{newMessage} \n {history}"}"#
             ), ("claude-web", #"{"cookie": "c2", "conversation_id": "id-2", "single_conversation": false}"#),
-            ("claude-web", #"{"cookie": "c3", "proxies": {"https": "socks5://h:1"}, "single_conversation": true, "x": 1}"#))
+            (
+                "claude-web",
+                #"{"cookie": "c3", "proxies": {"https": "socks5://h:1"}, "single_conversation": true, "x": 1}"#
+            ))
         let first = result.settings.providers[0]
         #expect(first.kind == "claude-web" && first.options["cookie"] == .secret(Secret("c")))
         #expect(first.proxy?.host == "localhost" && first.proxy?.port == 7890)
@@ -81,8 +91,13 @@ import Testing
     @Test("zhipu-api stays at v3, and what it forces is the key's")
     func zhipu() throws {
         let result = try Self.read(
-            ("zhipu-api", #"{"api_key": "id.secret", "model": "chatglm_lite", "temperature": 0.8, "top_p": 0.7, "prompt": "{system}"}"#))
-        #expect(result.settings.providers[0].kind == "zhipu" && result.settings.providers[0].options["api"] == .string("v3"))
+            (
+                "zhipu-api",
+                #"{"api_key": "id.secret", "model": "chatglm_lite", "temperature": 0.8, "top_p": 0.7, "prompt": "{system}"}"#
+            ))
+        #expect(
+            result.settings.providers[0].kind == "zhipu" && result.settings.providers[0].options["api"] == .string("v3")
+        )
         #expect(result.settings.providers[0].apiKeys == [Secret("id.secret")])
         #expect(result.settings.keys[0].model == "zhipu/chatglm_lite")
         #expect(result.settings.keys[0].force == ["temperature": .number("0.8"), "top_p": .number("0.7")])
@@ -91,7 +106,10 @@ import Testing
 
     @Test(
         "xunfei-spark-api: the version says the model",
-        arguments: [("v1.5", "general"), ("v2.0", "generalv2"), ("v3.0", "generalv3"), ("v3.5", "generalv3.5"), ("v9", "generalv3.5")])
+        arguments: [
+            ("v1.5", "general"), ("v2.0", "generalv2"), ("v3.0", "generalv3"), ("v3.5", "generalv3.5"),
+            ("v9", "generalv3.5"),
+        ])
     func spark(version: String, model: String) throws {
         let result = try Self.read(
             (
@@ -103,7 +121,9 @@ import Testing
         #expect(provider.apiKeys == [Secret("k")] && provider.options["api_secret"] == .secret(Secret("s")))
         #expect(result.settings.keys[0].model == "spark/\(model)")
         #expect(
-            result.settings.keys[0].force == ["top_k": .number("5"), "temperature": .number("1"), "max_tokens": .number("9")])
+            result.settings.keys[0].force == [
+                "top_k": .number("5"), "temperature": .number("1"), "max_tokens": .number("9"),
+            ])
         #expect(result.hasNote("api_model_version") == (version == "v9"))
     }
 
@@ -121,7 +141,8 @@ import Testing
     @Test(
         "router: its strategies over its tokens' targets",
         arguments: [
-            ("round-robin", RouteSettings.Strategy.roundRobin, false), ("random", .random, false), ("parallel", .race, true),
+            ("round-robin", RouteSettings.Strategy.roundRobin, false), ("random", .random, false),
+            ("parallel", .race, true),
             ("odd", .roundRobin, true),
         ])
     func router(strategy: String, route: RouteSettings.Strategy, noted: Bool) throws {
@@ -163,7 +184,8 @@ import Testing
     @Test("model-name-router: one alias per name, the default for every other, and the key lets the client choose")
     func nameRouter() throws {
         let result = try Self.read(
-            ("openai", #"{"api_key": "k", "model": "gpt-4"}"#), ("proxy", #"{"api_base": "http://h/v1", "api_key": "k"}"#),
+            ("openai", #"{"api_key": "k", "model": "gpt-4"}"#),
+            ("proxy", #"{"api_base": "http://h/v1", "api_key": "k"}"#),
             ("model-name-router", #"{"model-2-token": {"smart": "t1", "any": "t2", "lost": "t9", "default": "t2"}}"#),
             ("model-name-router", #"{"model-2-token": {"smart": "t1"}}"#))
         #expect(result.alias("smart") == "openai/gpt-4" && result.alias("any") == "h/any" && result.alias("*") == "h/*")
@@ -196,7 +218,9 @@ import Testing
              {"token": "u", "type": "openai", "config": {"api_key": "", "model": "b"}, "extra": 1}]
             """, .openAIStyle)
         #expect(result.settings.keys.map(\.model) == ["openai-2/b"])
-        for part in ["\"bing\"", "[1]", "spaces", "no token", "config is a list", "entry 7 has the same token", "[6].extra"] {
+        for part in [
+            "\"bing\"", "[1]", "spaces", "no token", "config is a list", "entry 7 has the same token", "[6].extra",
+        ] {
             #expect(result.hasNote(part), "\(part)")
         }
         #expect(result.imported.variables.contains { $0.name == "OPENAI_API_KEY_2" && $0.value == nil })
@@ -205,7 +229,8 @@ import Testing
     @Test("The admin token is never carried over: Parley makes its own")
     func adminToken() throws {
         let result = try Imports.read(
-            "ADMIN_TOKEN = os.getenv('ADMIN-TOKEN', 'admin')\nMODEL_CONFIGS = [{'token': 't', 'type': 'openai', 'config': {'api_key': 'k'}}]")
+            "ADMIN_TOKEN = os.getenv('ADMIN-TOKEN', 'admin')\nMODEL_CONFIGS = [{'token': 't', 'type': 'openai', 'config': {'api_key': 'k'}}]"
+        )
         #expect(!result.yaml.contains("admin"))
     }
 }

@@ -26,8 +26,8 @@ import Testing
             (#"u'ü'"#, "ü"), (#""\a\b\f\n\r\t\v\\""#, "\u{7}\u{8}\u{C}\n\r\t\u{B}\\"), (#""\x41\101\0""#, "AA\0"),
             (#""\u00e9\U0001F600""#, "é😀"), (#""\N{EURO SIGN}\N{latin small letter a}""#, "€a"), (#""\d\8""#, #"\d\8"#),
             ("\"\"\"a\n\"b\" 'c'\"\"\"", "a\n\"b\" 'c'"), ("'''it's'''", "it's"), ("\"a\\\nb\"", "ab"),
-            (#""a" 'b' "c""#, "abc"), (#"("a"\#n  "b")"#, "ab"), (#""a" + "b""#, "ab"), (#""""#, ""),
-            (#""# no comment, // neither""#, "# no comment, // neither"), (#""${A} $${B}""#, "${A} $${B}"),
+            (#""a" 'b' "c""#, "abc"), (#"("a"\#n  "b")"#, "ab"), (#""a" + "b""#, "ab"), ("''", ""),
+            ("\"# no comment, // neither\"", "# no comment, // neither"), (#""${A} $${B}""#, "${A} $${B}"),
         ])
     func texts(literal: String, value: String) throws {
         #expect(try Self.forced(literal) == .string(value))
@@ -75,10 +75,12 @@ import Testing
             ("f()", "and \"f\" is none"), ("f'{x}'", "it would have to be run"), ("b'x'", "are no text"),
             ("[x for x in y]", "\"x\" is none"), ("__import__('os').system('true')", "is none"),
             ("1 + 2", "cannot be joined"), ("lambda: 1", "is none"), ("\"a", "not closed"), ("'\\x4'", "no character"),
-            ("'\\ud83d'", "no character"), ("'\\N{NO SUCH THING}'", "no character"), ("1j", "no number"), ("0x", "no number"),
+            ("'\\ud83d'", "no character"), ("'\\N{NO SUCH THING}'", "no character"), ("1j", "no number"),
+            ("0x", "no number"),
             ("1__0", "no number"), ("{1: 2, 1: 3}", "already set"), ("{[]: 1}", "a key must be text"),
             ("os.getenv(f())", "is none"), ("os.getenv()", "takes the variable's name"),
-            ("os.environ['A B']", "not a variable's name"), ("os.getenv", "expected the variable's name"), ("[1 2]", "comma"),
+            ("os.environ['A B']", "not a variable's name"), ("os.getenv", "expected the variable's name"),
+            ("[1 2]", "comma"),
             ("[", "not closed"), ("{'a'}", "expected :"), ("a.b", "is none"), ("1 if x else 2", "comma"),
         ])
     func faults(literal: String, message: String) throws {

@@ -26,7 +26,8 @@ enum FittenImport {
         }
         for section in root.members ?? [] {
             for member in section.value.members ?? [] {
-                let isKnown = section.name.lowercased() == "main" && ["username", "password", "api_key"].contains(member.name)
+                let isKnown =
+                    section.name.lowercased() == "main" && ["username", "password", "api_key"].contains(member.name)
                 if isKnown { continue }
                 imported.note("not carried over", line: member.line, Diagnostic.plain("\(section.name).\(member.name)"))
             }

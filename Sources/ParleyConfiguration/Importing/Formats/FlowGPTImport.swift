@@ -34,7 +34,8 @@ enum FlowGPTImport {
         let names = try modelMap(root, &imported)
         let provider = imported.provider("flowgpt", settings, renames: names)
         for entry in names {
-            guard let name = imported.modelName(entry.name, line: root["MODEL_MAP"]?.line, "MODEL_MAP"), !name.contains("*")
+            guard let name = imported.modelName(entry.name, line: root["MODEL_MAP"]?.line, "MODEL_MAP"),
+                !name.contains("*")
             else { continue }
             imported.model(name, .text("\(provider)/\(entry.name)"))
         }

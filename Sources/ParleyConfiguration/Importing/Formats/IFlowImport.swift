@@ -61,7 +61,9 @@ enum IFlowImport {
         var settings = [ImportEntry("kind", .text("iflow")), ImportEntry("mode", .text("api"))]
         let isLogin = values["oauth_access_token"] != nil || values["oauth_refresh_token"] != nil
         // A key that came with a login changes when the login is renewed: it is kept with the tokens.
-        if !isLogin { settings.set("api_key", values["apiKey"]?.secret("IFLOW_API_KEY") ?? .secret(nil, hint: "IFLOW_API_KEY")) }
+        if !isLogin {
+            settings.set("api_key", values["apiKey"]?.secret("IFLOW_API_KEY") ?? .secret(nil, hint: "IFLOW_API_KEY"))
+        }
         settings.set("base_url", values["baseUrl"]?.textValue.map(ImportedURL.base))
         if isLogin {
             settings.set("client_id", .secret(nil, hint: "IFLOW_CLIENT_ID"))
@@ -73,7 +75,8 @@ enum IFlowImport {
         let provider = imported.provider("iflow", settings)
         if isLogin { keep(values, provider, &imported) }
         if let type = values["selectedAuthType"], !isLogin, type.text?.hasPrefix("oauth") == true {
-            imported.note("there are no tokens of a login beside it; sign in again", line: type.line, "selectedAuthType")
+            imported.note(
+                "there are no tokens of a login beside it; sign in again", line: type.line, "selectedAuthType")
         }
         if let model = values["modelName"]?.text, !model.contains("*") {
             imported.set("defaults", "model", to: .text("\(provider)/\(model)"))

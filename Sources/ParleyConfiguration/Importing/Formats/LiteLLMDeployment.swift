@@ -52,7 +52,8 @@ struct LiteLLMDeployment {
     }
 
     private mutating func member(_ imported: inout ImportedConfiguration) -> LiteLLMPool.Member? {
-        guard let named = params["model"]?.text, !named.isEmpty, let (service, kind, id) = place(named, &imported) else {
+        guard let named = params["model"]?.text, !named.isEmpty, let (service, kind, id) = place(named, &imported)
+        else {
             return nil
         }
         settings = [ImportEntry("kind", .text(kind))]

@@ -142,7 +142,8 @@ struct LiteLLMRouter {
         (node.elements ?? [node]).compactMap { element in
             guard let name = element.text, places[name] != nil, !name.contains("*") else {
                 imported.note(
-                    "not carried over: \(Diagnostic.quote(element.text ?? "")) is no model's name", line: element.line, path)
+                    "not carried over: \(Diagnostic.quote(element.text ?? "")) is no model's name", line: element.line,
+                    path)
                 return nil
             }
             return name
@@ -189,7 +190,10 @@ struct LiteLLMRouter {
                 imported.model(
                     name,
                     .map(
-                        [ImportEntry("route", .text("fallback")), ImportEntry("of", .list((own + others).map { .text($0) }))]
+                        [
+                            ImportEntry("route", .text("fallback")),
+                            ImportEntry("of", .list((own + others).map { .text($0) })),
+                        ]
                             + extras))
                 continue
             }
@@ -208,7 +212,9 @@ struct LiteLLMRouter {
         guard let list = lists[name] ?? lists["*"] else { return nil }
         let others = list.models.filter { $0 != name }
         if others.count > 1 {
-            imported.note("only the first model after it is carried over", line: list.line, "\(setting).\(Diagnostic.plain(name))")
+            imported.note(
+                "only the first model after it is carried over", line: list.line, "\(setting).\(Diagnostic.plain(name))"
+            )
         }
         return others.first
     }

@@ -104,7 +104,9 @@ struct OneAPIChannel {
 
     /// A part of a key such as `id|secret|region`.
     private func keyPart(_ index: Int) -> ImportValue? {
-        let parts = (node["key"]?.text ?? "").split(separator: "|", omittingEmptySubsequences: false).map { trimmed($0) }
+        let parts = (node["key"]?.text ?? "").split(separator: "|", omittingEmptySubsequences: false).map {
+            trimmed($0)
+        }
         guard parts.count > 1, parts.indices.contains(index), !parts[index].isEmpty else { return nil }
         return .text(parts[index])
     }

@@ -35,7 +35,8 @@ struct OneAPIImport {
     /// Whether rows have what only new-api's have, which numbers some types otherwise.
     static func isNewAPI(_ channels: [ImportNode]) -> Bool {
         let own: Set<String> = [
-            "auto_ban", "status_code_mapping", "channel_info", "param_override", "header_override", "setting", "settings",
+            "auto_ban", "status_code_mapping", "channel_info", "param_override", "header_override", "setting",
+            "settings",
             "tag", "other_info", "openai_organization",
         ]
         return channels.contains { ($0.members ?? []).contains { own.contains($0.name) } }
@@ -57,7 +58,9 @@ struct OneAPIImport {
         guard let settings = try channel.settings(&imported) else { return }
         let models = Self.models(node["models"])
         let mapping = try channel.mapping(models, &imported)
-        let comment = "channel \(node["id"]?.text ?? path) (line \(node.line))" + (title.isEmpty ? "" : ", \(Diagnostic.plain(title))")
+        let comment =
+            "channel \(node["id"]?.text ?? path) (line \(node.line))"
+            + (title.isEmpty ? "" : ", \(Diagnostic.plain(title))")
         let name = imported.provider(
             NameSet.slug(title, fallback: channel.name), settings, renames: mapping, comment: comment)
         if models.isEmpty { imported.note("has no models", line: node.line, path + ".models") }
@@ -78,7 +81,9 @@ struct OneAPIImport {
     /// The names in a list with commas, each once.
     private static func models(_ node: ImportNode?) -> [String] {
         var seen: Set<String> = []
-        return (node?.text ?? "").split(separator: ",").map { trimmed($0) }.filter { !$0.isEmpty && seen.insert($0).inserted }
+        return (node?.text ?? "").split(separator: ",").map { trimmed($0) }.filter {
+            !$0.isEmpty && seen.insert($0).inserted
+        }
     }
 
     /// The provider's name, or that of a route that puts the channel's system prompt before what it asks.

@@ -85,7 +85,8 @@ enum OpenAIStyleProviders {
 
     private static func claudeWeb(_ entry: Entry, _ imported: inout ImportedConfiguration) -> Target {
         var settings = [ImportEntry("kind", .text("claude-web"))]
-        settings.set("cookie", entry.config["cookie"]?.secret("claude-web-cookie") ?? .secret(nil, hint: "claude-web-cookie"))
+        settings.set(
+            "cookie", entry.config["cookie"]?.secret("claude-web-cookie") ?? .secret(nil, hint: "claude-web-cookie"))
         settings.set("proxy", proxy(entry, &imported))
         if entry.config["single_conversation"]?.truth == true {
             if let id = entry.config["conversation_id"]?.textValue {
@@ -120,7 +121,8 @@ enum OpenAIStyleProviders {
         settings.set("app_id", entry.config["app_id"]?.textValue ?? .secret(nil, hint: "spark-app-id"))
         settings.set("api_key", key(entry, "spark", isNeeded: true, &imported))
         settings.set(
-            "api_secret", entry.config["api_secret"]?.secret("spark-api-secret") ?? .secret(nil, hint: "spark-api-secret"))
+            "api_secret",
+            entry.config["api_secret"]?.secret("spark-api-secret") ?? .secret(nil, hint: "spark-api-secret"))
         let version = entry.config["api_model_version"]
         var model = version?.text.flatMap { sparkModels[$0.lowercased()] }
         if model == nil {
@@ -190,7 +192,8 @@ enum OpenAIStyleProviders {
     ) -> Target {
         let provider = imported.provider(name, settings, renames: renames, comment: OpenAIStyleTargets.comment(entry))
         return Target(
-            model: "\(provider)/\(model)", force: force, provider: (name: provider, settings: settings, renames: renames))
+            model: "\(provider)/\(model)", force: force,
+            provider: (name: provider, settings: settings, renames: renames))
     }
 
     private static func usable(_ model: String) -> Bool { !model.isEmpty && !model.contains("*") }

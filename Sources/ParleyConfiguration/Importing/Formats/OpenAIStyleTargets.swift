@@ -50,7 +50,8 @@ struct OpenAIStyleTargets {
     private mutating func target(_ entry: Entry, _ imported: inout ImportedConfiguration) -> Target? {
         if let known = made[entry.number] { return known }
         guard onWay.insert(entry.number).inserted, onWay.count <= 12 else {
-            imported.note("not carried over: this router leads back to itself", line: entry.line, "[\(entry.number - 1)]")
+            imported.note(
+                "not carried over: this router leads back to itself", line: entry.line, "[\(entry.number - 1)]")
             return nil
         }
         defer { onWay.remove(entry.number) }
@@ -150,7 +151,8 @@ struct OpenAIStyleTargets {
         var router = NameRouter(names: [], fallback: nil)
         let map = entry.config["model-2-token"]
         if map?.members == nil {
-            imported.note("is no mapping of names to tokens", line: map?.line ?? entry.line, entry.path("model-2-token"))
+            imported.note(
+                "is no mapping of names to tokens", line: map?.line ?? entry.line, entry.path("model-2-token"))
         }
         for member in map?.members ?? [] {
             let path = entry.path("model-2-token.\(member.name)")
@@ -175,7 +177,8 @@ struct OpenAIStyleTargets {
         let router = names(entry, &imported)
         onWay.remove(entry.number)
         guard !router.names.isEmpty || router.fallback != nil else {
-            imported.note("not carried over: none of its names leads anywhere", line: entry.line, "[\(entry.number - 1)]")
+            imported.note(
+                "not carried over: none of its names leads anywhere", line: entry.line, "[\(entry.number - 1)]")
             return
         }
         let comment = Self.comment(entry)

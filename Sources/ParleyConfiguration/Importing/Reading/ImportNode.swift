@@ -98,7 +98,8 @@ extension ImportNode {
     func checkNames() throws(LineFault) {
         for element in elements ?? [] { try element.checkNames() }
         for member in members ?? [] {
-            guard member.name.utf8.count <= Self.longestName, YAMLText.scalar(member.name).utf8.count <= Self.longestName
+            guard member.name.utf8.count <= Self.longestName,
+                YAMLText.scalar(member.name).utf8.count <= Self.longestName
             else { throw LineFault(member.line, "a name longer than \(Self.longestName) characters") }
             try member.value.checkNames()
         }

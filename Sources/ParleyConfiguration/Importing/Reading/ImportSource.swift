@@ -34,7 +34,9 @@ struct ImportSource {
             throw LineFault(line, "is not UTF-8 text")
         }
         self.text = text
-        if let zero = bytes.firstIndex(of: 0) { throw LineFault(line(zero), "holds a zero byte, which no such file does") }
+        if let zero = bytes.firstIndex(of: 0) {
+            throw LineFault(line(zero), "holds a zero byte, which no such file does")
+        }
     }
 
     /// The first line that is no UTF-8 text by itself: line breaks are never part of a longer character.
@@ -95,7 +97,9 @@ extension ImportNode {
         switch text {
         case "yes", "Yes", "YES", "on", "On", "ON": return .bool(true)
         case "no", "No", "NO", "off", "Off", "OFF": return .bool(false)
-        default: return YAMLScalar.bool(text).map { .bool($0) } ?? YAMLScalar.number(text).map { .number($0) } ?? .string(text)
+        default:
+            return YAMLScalar.bool(text).map { .bool($0) } ?? YAMLScalar.number(text).map { .number($0) }
+                ?? .string(text)
         }
     }
 }

@@ -93,7 +93,8 @@ struct PythonLiteral {
         case UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), 0x30...0x39:
             let number = try PythonNumber.read(&self)
             return ImportNode(
-                content: .number(number), line: line, written: String(decoding: source.bytes[start..<at], as: UTF8.self))
+                content: .number(number), line: line, written: String(decoding: source.bytes[start..<at], as: UTF8.self)
+            )
         default:
             if textPrefix() != nil {
                 return ImportNode(content: .string(try PythonText.read(&self)), line: line)
@@ -115,8 +116,11 @@ struct PythonLiteral {
             }
             nodes.append(try value(depth: depth + 1))
             skipSpace()
-            if peek == UInt8(ascii: ",") { at += 1 } else if peek != nil, peek != end {
-                throw fault("expected a comma or the end of the list; only literals and look-ups in the environment are read")
+            if peek == UInt8(ascii: ",") {
+                at += 1
+            } else if peek != nil, peek != end {
+                throw fault(
+                    "expected a comma or the end of the list; only literals and look-ups in the environment are read")
             }
         }
     }
@@ -154,7 +158,9 @@ struct PythonLiteral {
             seen[name] = place
             members.append(ImportMember(name: name, line: place, value: try value(depth: depth + 1)))
             skipSpace()
-            if peek == UInt8(ascii: ",") { at += 1 } else if peek != nil, peek != UInt8(ascii: "}") {
+            if peek == UInt8(ascii: ",") {
+                at += 1
+            } else if peek != nil, peek != UInt8(ascii: "}") {
                 throw fault("expected a comma or }; only literals and look-ups in the environment are read")
             }
         }

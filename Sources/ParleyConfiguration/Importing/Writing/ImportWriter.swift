@@ -125,7 +125,8 @@ struct ImportWriter {
         case .template(let parts): return YAMLText.quoted(parts.map(Self.part).joined())
         case .list(let elements): return "[" + elements.map(inline).joined(separator: ", ") + "]"
         case .map(let entries):
-            return "{" + entries.map { YAMLText.scalar($0.name) + ": " + inline($0.value) }.joined(separator: ", ") + "}"
+            return "{" + entries.map { YAMLText.scalar($0.name) + ": " + inline($0.value) }.joined(separator: ", ")
+                + "}"
         }
     }
 
