@@ -114,7 +114,8 @@ let package = Package(
         .testTarget(
             name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore"], swiftSettings: settings),
         .testTarget(
-            name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration", "ParleyAccess"],
+            name: "ParleyConfigurationTests",
+            dependencies: ["ParleyConfiguration", "ParleyAccess", "ParleyProviders", "ParleyCore"],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyGatewayTests",

@@ -56,7 +56,7 @@ extension Exchange {
         guard let forced = key.forcedModel else { return directory.names(allowedBy: key.models) }
         guard forced.contains("*") else { return [forced] }
         let pattern = NamePattern(forced)
-        return directory.names.compactMap { pattern.match($0).map(String.init) }.filter { !$0.contains("*") }
+        return directory.names(allowedBy: key.models).compactMap { pattern.match($0).map(String.init) }
     }
 
     /// Finds a model, asking the providers for their lists where the name may be in one that was not fetched yet.
@@ -70,7 +70,9 @@ extension Exchange {
 
     @inline(never)
     private func known(_ name: String, _ key: KeyRecord) throws(ParleyError) -> (any Model)? {
-        if key.forcedModel == nil, !Directory.allowed(name, patterns: key.models) {
+        // A forced model that is a whole name needs no leave; one that the client has a part in does.
+        let isFixed = key.forcedModel.map { !$0.contains("*") } ?? false
+        if !isFixed, !Directory.allowed(name, patterns: key.models) {
             throw ParleyError(
                 .forbidden, "The key \"\(key.name)\" may not use the model \"\(name.prefix(200))\".",
                 code: "model_not_allowed", parameter: "model")

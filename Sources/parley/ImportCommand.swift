@@ -5,6 +5,7 @@ import ArgumentParser
 import Glibc
 import ParleyAccess
 import ParleyConfiguration
+import ParleyCore
 import ParleyStore
 
 /// `parley import`: turns the configuration of another project into a `parley.yaml`.
@@ -75,7 +76,8 @@ struct ImportCommand: AsyncParsableCommand {
             }
             let database = try SQLiteStore(path: path)
             for one in credentials {
-                guard try await database.load(one.provider) == nil else {
+                let kept = try await database.load(one.provider)
+                guard kept == nil || kept == one.values else {
                     throw Failure(
                         "\(path) has tokens of \(one.provider) already, which are kept; name another --store")
                 }

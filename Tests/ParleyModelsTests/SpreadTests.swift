@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test("Over many calls the first picks are as the strategy says")
-    func shares() {
+    func distribution() {
         var seed = SeededGenerator(state: 42)
         func firsts(_ strategy: SpreadStrategy) -> [Int] {
             var counts = [0, 0, 0]

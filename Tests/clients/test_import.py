@@ -160,7 +160,7 @@ def test_openai_style_api_model_name_router_with_a_default(moved, upstream):
     # The other router means something else by the same name; its clients need not know.
     ask(server, "tok-o", "smart")
     assert [one["model"] for one in upstream.log()] == ["first", "anything", "smart"]
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.PermissionDeniedError):
         ask(server, "tok-o", "anything")
     assert [model.id for model in server.client(api_key="tok-o").models.list()] == ["smart"]
     assert "smart" in [model.id for model in server.client(api_key="tok-n").models.list()]
@@ -241,7 +241,10 @@ def test_iflow_tokens_go_to_the_store_and_nowhere_else(tool, tmp_path):
         [(provider, value)] = database.execute("SELECT provider, value FROM credentials").fetchall()
     kept = json.loads(value)
     assert provider == "iflow" and kept["oauth_refresh_token"] == "refresh-secret" and kept["apiKey"] == "api-secret"
-    # A second time would overwrite newer tokens with old ones.
+    assert tool.run("import", "keys.json")[0] == 0
+    # Newer tokens are not overwritten with old ones.
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE credentials SET value = ?", [json.dumps(kept | {"oauth_access_token": "newer"})])
     code, _, err = tool.run("import", "keys.json")
     assert code == 1 and "already" in err
     assert tool.run("import", "keys.json", "--store", "other.db")[0] == 0 and (tmp_path / "other.db").exists()

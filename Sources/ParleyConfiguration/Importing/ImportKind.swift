@@ -105,6 +105,6 @@ extension ImportKind {
         if names.contains(where: { $0.hasPrefix("FLOWGPT_") || $0 == "API_MASTER_KEY" || $0 == "MODEL_MAP" }) {
             return .flowGPT
         }
-        return names.contains { IFlowImport.field($0) != nil } ? .iFlow : nil
+        return names.contains(where: IFlowImport.isTelling) ? .iFlow : nil
     }
 }

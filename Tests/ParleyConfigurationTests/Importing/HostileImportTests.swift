@@ -66,7 +66,7 @@ import Testing
                 fault: "f:3: error: \"a\" is already set on line 2"),
             Case(name: "a section twice", kind: .fitten, text: "[Main]\na=1\n[Main]\nb=2", fault: "already set"),
             Case(
-                name: "no section", kind: .fitten, text: "a=1", fault: "f:1: error: a value before the first [section]"),
+                name: "no section", kind: .fitten, text: "a=1", fault: "f:1: error: a value before the first"),
             Case(name: "no value", kind: .flowGPT, text: "A=1\nB", fault: "f:2: error: expected KEY=value"),
             Case(
                 name: "an open quote", kind: .flowGPT, text: "A=1\nB=\"x\n\n",
@@ -107,7 +107,7 @@ import Testing
                 fault: "f: error: cannot tell what kind of file this is: say --from"),
             Case(name: "something else", kind: nil, text: "hello: world", fault: "cannot tell what kind of file"),
         ])
-    func faults(case one: Case) {
+    func faults(of one: Case) {
         let fault = Imports.fault(one.text, one.kind)
         #expect(fault?.contains(one.fault) == true, "\(fault?.prefix(300) ?? "none")")
     }
@@ -163,7 +163,8 @@ import Testing
     @Test("Control characters in names reach neither the comments nor the terminal")
     func control() throws {
         let result = try Imports.read(
-            "[{\"type\": 1, \"key\": \"k\", \"name\": \"a\\u001b[31m\\nproviders: {}\\u2028x\", \"models\": \"m\", \"\\u0007x\": 1}]",
+            "[{\"type\": 1, \"key\": \"k\", \"name\": \"a\\u001b[31m\\nproviders: {}\\u2028x\", \"models\": \"m\", "
+                + "\"\\u0007x\": 1}]",
             .oneAPI)
         #expect(!result.yaml.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" })
         #expect(result.settings.providers.count == 1)

@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import ParleyConfiguration
+import ParleyCore
 import Testing
 
 @Suite struct ImportFormatTests {
@@ -9,8 +10,10 @@ import Testing
     static let samples: [ImportKind: String] = [
         .openAIStyle: """
         MODEL_CONFIGS = [
-            {"token": "t1", "type": "openai", "config": {"api_base": "https://api.openai.com/v1/", "api_key": "k", "model": "gpt-4"}},
-            {"token": "t2", "type": "zhipu-api", "config": {"api_key": os.environ.get("ZHIPU"), "model": 'chatglm_turbo'}},
+            {"token": "t1", "type": "openai", "config": {"api_base": "https://api.openai.com/v1/",
+                    "api_key": "k", "model": "gpt-4"}},
+            {"token": "t2", "type": "zhipu-api", "config": {"api_key": os.environ.get("ZHIPU"),
+                    "model": 'chatglm_turbo'}},
             {"token": "t3", "type": "router", "config": {"router_strategy": "round-robin", "token_pool": ["t1", "t2"]}},
         ]
         """,
@@ -41,14 +44,15 @@ import Testing
         .liteLLM: """
         model_list:
           - model_name: gpt-4o
-            litellm_params: {model: azure/my-deployment, api_base: "https://x.openai.azure.com/", api_key: os.environ/AZURE_KEY, rpm: 6}
+            litellm_params: {model: azure/my-deployment, api_base: "https://x.openai.azure.com/", rpm: 6}
           - {model_name: gpt-4o, litellm_params: {model: gpt-4o, api_key: sk-1}}
         litellm_settings: {num_retries: 2}
         general_settings: {master_key: sk-1234}
         """,
         .oneAPI: """
         {"data": [{"id": 1, "type": 1, "key": "k1\\nk2", "status": 1, "name": "main", "weight": 1, "priority": 5,
-        "base_url": "", "models": "gpt-4o,gpt-4", "model_mapping": "{\\"gpt-4\\": \\"gpt-4-turbo\\"}", "group": "default"}]}
+        "base_url": "", "models": "gpt-4o,gpt-4", "model_mapping": "{\\"gpt-4\\": \\"gpt-4-turbo\\"}",
+            "group": "default"}]}
         """,
         .newAPI: """
         [{"id": 1, "type": 43, "key": "k1", "status": 1, "name": "deep", "auto_ban": 1, "models": "deepseek-chat"}]

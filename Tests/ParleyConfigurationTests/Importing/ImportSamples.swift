@@ -27,6 +27,13 @@ enum Imports {
         func hasNote(_ parts: String...) -> Bool { notes.contains { note in parts.allSatisfy { note.contains($0) } } }
     }
 
+    /// The kinds and the catalogue as the program has them.
+    private static let context: LoadContext = {
+        var kinds = LoadContext.tableKinds
+        for kind in Registry.kinds { kinds[kind.name] = LoadContext.KindInfo(built: kind.isBuilt) }
+        return LoadContext(kinds: kinds, catalogue: Set(Catalogue.vendors.map(\.id)))
+    }()
+
     struct Unreadable: Error, CustomStringConvertible {
         var description: String
     }
@@ -44,7 +51,7 @@ enum Imports {
         }
         let loaded = SettingsLoader.load(
             text: yaml, file: "parley.yaml", environment: environment,
-            context: LoadContext(catalogue: Set(Catalogue.vendors.map(\.id))))
+            context: context)
         guard let settings = loaded.settings else {
             throw Unreadable(
                 description: loaded.diagnostics.map(\.description).joined(separator: "\n") + "\n" + yaml)

@@ -15,7 +15,8 @@ import Testing
         "a\n",
         "\n", "a\r\nb", "\ta", "a\tb", "\u{0}", "\u{7}", "\u{1B}[31m", "\u{7F}", "\u{85}", "\u{A0}", "\u{2028}",
         "\u{2029}",
-        "\u{FEFF}a", "\u{FFFE}", "\u{FFFF}", "ü", "渠道", "😀", "e\u{301}", "\u{202E}abc", "${A}", "$${A}", "$$${A}", "$",
+        "\u{FEFF}a", "\u{FFFE}", "\u{FFFF}", "ü", "渠道", "😀", "e\u{301}", "\u{202E}abc", "${A}", "$${A}",
+        "$$${A}", "$",
         "${",
         "a}b", "${file:/etc/passwd}", "<<", "=", "y", "n", "key: value\nother: 1", String(repeating: "x", count: 900),
         "500s", "1:2",
@@ -41,7 +42,8 @@ import Testing
         let quoted = Self.json(text)
         let result = try Imports.read(
             """
-            [{"token": "t", "type": "openai", "config": {"api_key": "k", "v": \(quoted), "l": [\(quoted), {\(quoted): 1}]}}]
+            [{"token": "t", "type": "openai", "config": {"api_key": "k",
+              "v": \(quoted), "l": [\(quoted), {\(quoted): 1}]}}]
             """, .openAIStyle)
         let force = try #require(result.settings.keys.first?.force)
         #expect(force["v"] == .string(text))
@@ -55,7 +57,7 @@ import Testing
             text == text.trimmingSpaces
         else { return }
         let result = try Imports.read(
-            "[{\"token\": \"t\", \"type\": \"proxy\", \"config\": {\"api_base\": \"http://h/v1\", \"api_key\": \(Self.json(text))}}]",
+            #"[{"token": "t", "type": "proxy", "config": {"api_base": "http://h/v1", "api_key": \#(Self.json(text))}}]"#,
             .openAIStyle)
         #expect(result.settings.providers.first?.apiKeys == [Secret(text)])
     }

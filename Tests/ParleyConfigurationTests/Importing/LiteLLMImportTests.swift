@@ -57,7 +57,9 @@ import Testing
     @Test("Every listed setting of a deployment lands where it belongs")
     func fields() throws {
         let azure = try Self.deployment(
-            #"model: azure/dep, api_base: "https://x.openai.azure.com/", api_version: "2024-10-21", api_key: os.environ/AZ, organization: org, rpm: 60, tpm: 1000, timeout: 30, stream_timeout: 2.5, max_retries: 4, temperature: 0.1, extra_headers: {X-A: b}, extra_body: {z: 1}, odd: 1"#
+            #"model: azure/dep, api_base: "https://x.openai.azure.com/", api_version: "2024-10-21", "#
+                + "api_key: os.environ/AZ, organization: org, rpm: 60, tpm: 1000, timeout: 30, stream_timeout: 2.5, "
+                + "max_retries: 4, temperature: 0.1, extra_headers: {X-A: b}, extra_body: {z: 1}, odd: 1"
         )
         let provider = try #require(azure.provider("azure"))
         #expect(provider.options["endpoint"] == .string("https://x.openai.azure.com"))
@@ -71,7 +73,8 @@ import Testing
         #expect(azure.hasNote("source:3", "litellm_params.odd"))
 
         let bedrock = try Self.deployment(
-            "model: bedrock/x, aws_region_name: eu-west-1, aws_access_key_id: A, aws_secret_access_key: S, aws_session_token: T, aws_role_name: r"
+            "model: bedrock/x, aws_region_name: eu-west-1, aws_access_key_id: A, "
+                + "aws_secret_access_key: S, aws_session_token: T, aws_role_name: r"
         )
         #expect(bedrock.provider("bedrock")?.options["region"] == .string("eu-west-1"))
         #expect(bedrock.provider("bedrock")?.options["secret_key"] == .secret(Secret("S")))
@@ -205,7 +208,8 @@ import Testing
         #expect(result.hasNote("source:6", "database_url") && !result.settings.defaults.strict)
         let variables = try Imports.read(
             Self.models
-                + "general_settings: {master_key: os.environ/MK, database_url: os.environ/DB}\nenvironment_variables: {MK: sk-9}\n",
+                + "general_settings: {master_key: os.environ/MK, database_url: os.environ/DB}\n"
+                + "environment_variables: {MK: sk-9}\n",
             .liteLLM, more: ["DB": "postgres://h/d"])
         #expect(variables.imported.variables.contains { $0.name == "MK" && $0.value == "sk-9" })
         #expect(variables.settings.keys.map(\.credential) == [.plain(Secret("sk-9"))])

@@ -71,7 +71,8 @@ import Testing
         #expect(aws.settings.providers[0].options["access_key"] == .secret(Secret("A")))
         #expect(aws.settings.providers[0].options["secret_key"] == .secret(Secret("S")))
         let vertex = try Self.channel(
-            #""type": 42, "config": "{\"region\": \"us-east5\", \"vertex_ai_project_id\": \"p\", \"vertex_ai_adc\": \"{}\"}""#
+            #""type": 42, "config": "{\"region\": \"us-east5\", \"vertex_ai_project_id\": \"p\", "#
+                + #"\"vertex_ai_adc\": \"{}\"}""#
         )
         #expect(vertex.settings.providers[0].options["project"] == .string("p"))
         #expect(vertex.settings.providers[0].options["location"] == .string("us-east5"))
@@ -87,7 +88,8 @@ import Testing
     func azure() throws {
         for version in [#""other": "2024-06-01""#, #""config": "{\"api_version\": \"2024-06-01\"}""#] {
             let result = try Imports.read(
-                "[{\"type\": 3, \"key\": \"k\", \"base_url\": \"https://x.openai.azure.com\", \"models\": \"gpt-3.5-turbo,gpt-4\", \(version)}]",
+                #"[{"type": 3, "key": "k", "base_url": "https://x.openai.azure.com", "models": "gpt-3.5-turbo,gpt-4", "#
+                    + version + "}]",
                 .oneAPI)
             let provider = result.settings.providers[0]
             #expect(provider.options["endpoint"] == .string("https://x.openai.azure.com"))
@@ -101,7 +103,8 @@ import Testing
         let mapped = try Self.channel(#""type": 1, "key": "k", "model_mapping": "{\"m\": \"theirs\", \"x\": 1}""#)
         #expect(mapped.settings.providers[0].renames.map(\.upstream) == ["theirs", "1"])
         let aws = try Imports.read(
-            #"[{"type": 33, "key": "a|s|us-west-2", "models": "claude-3-5-sonnet-20241022,claude-3-haiku-20240307,claude-2.1"}]"#,
+            #"[{"type": 33, "key": "a|s|us-west-2", "models": "claude-3-5-sonnet-20241022,"#
+                + #"claude-3-haiku-20240307,claude-2.1"}]"#,
             .oneAPI)
         #expect(
             aws.settings.providers[0].renames.map(\.upstream) == [
@@ -121,7 +124,8 @@ import Testing
              {"type": 1, "key": "b", "name": "B", "models": "m", "priority": 10, "weight": 3},
              {"type": 1, "key": "c", "name": "C", "models": "m", "priority": 10, "weight": 1},
              {"type": 1, "key": "d", "name": "D", "models": "m", "status": 2},
-             {"type": 1, "key": "e", "name": "E", "models": "even"}, {"type": 1, "key": "f", "name": "F", "models": "even"}]
+             {"type": 1, "key": "e", "name": "E", "models": "even"},
+             {"type": 1, "key": "f", "name": "F", "models": "even"}]
             """, .oneAPI)
         let route = try #require(result.route("m"))
         #expect(route.strategy == .weighted)

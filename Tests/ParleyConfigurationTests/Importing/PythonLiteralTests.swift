@@ -24,7 +24,8 @@ import Testing
         arguments: [
             (#""a\"b'c""#, "a\"b'c"), (#"'a\'b"c'"#, "a'b\"c"), (#"r"a\nb""#, #"a\nb"#), (#"R'\''"#, #"\'"#),
             (#"u'ü'"#, "ü"), (#""\a\b\f\n\r\t\v\\""#, "\u{7}\u{8}\u{C}\n\r\t\u{B}\\"), (#""\x41\101\0""#, "AA\0"),
-            (#""\u00e9\U0001F600""#, "é😀"), (#""\N{EURO SIGN}\N{latin small letter a}""#, "€a"), (#""\d\8""#, #"\d\8"#),
+            (#""\u00e9\U0001F600""#, "é😀"), (#""\N{EURO SIGN}\N{latin small letter a}""#, "€a"),
+            (#""\d\8""#, #"\d\8"#),
             ("\"\"\"a\n\"b\" 'c'\"\"\"", "a\n\"b\" 'c'"), ("'''it's'''", "it's"), ("\"a\\\nb\"", "ab"),
             (#""a" 'b' "c""#, "abc"), (#"("a"\#n  "b")"#, "ab"), (#""a" + "b""#, "ab"), ("''", ""),
             ("\"# no comment, // neither\"", "# no comment, // neither"), (#""${A} $${B}""#, "${A} $${B}"),
@@ -81,7 +82,7 @@ import Testing
             ("os.getenv(f())", "is none"), ("os.getenv()", "takes the variable's name"),
             ("os.environ['A B']", "not a variable's name"), ("os.getenv", "expected the variable's name"),
             ("[1 2]", "comma"),
-            ("[", "not closed"), ("{'a'}", "expected :"), ("a.b", "is none"), ("1 if x else 2", "comma"),
+            ("[", "expected a value"), ("{'a'}", "expected :"), ("a.b", "is none"), ("1 if x else 2", "comma"),
         ])
     func faults(literal: String, message: String) throws {
         let fault = Imports.fault("MODEL_CONFIGS = [\n\n{'token': 't', 'type': 'openai', 'config': {'x': \(literal)}}]")

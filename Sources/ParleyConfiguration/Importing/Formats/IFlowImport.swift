@@ -24,6 +24,12 @@ enum IFlowImport {
         return fields[word]
     }
 
+    /// Whether a name is in no other project's files, as a plain `API_KEY` is.
+    static func isTelling(_ name: String) -> Bool {
+        guard let field = field(name) else { return false }
+        return name.lowercased().hasPrefix("iflow") || field.contains("_") || field == "selectedAuthType"
+    }
+
     static func read(_ source: ImportSource, file: String) throws(LineFault) -> ImportedConfiguration {
         var parser = PythonLiteral(source)
         parser.skipSpace()

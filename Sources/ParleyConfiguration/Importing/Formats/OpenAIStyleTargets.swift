@@ -187,7 +187,11 @@ struct OpenAIStyleTargets {
                 "its names mean something else in another model-name-router: they are prefixed, and its key adds the "
                     + "prefix to what its clients ask for", line: entry.line, entry.path("model-2-token"))
             guard let target = target(entry, &imported), let credential = entry.credential else { return }
-            let settings = [ImportEntry("model", .text(target.model))]
+            var settings = [ImportEntry("model", .text(target.model))]
+            if router.fallback == nil {
+                let prefix = target.model.dropLast()
+                settings.set("models", .list(router.names.map { .text(prefix + $0.name) }))
+            }
             imported.key("model-name-router", credential, settings, comment: comment)
             return
         }

@@ -34,6 +34,7 @@ enum EnvironmentLines {
                 let inside = whole[..<end]
                 content = quote == "'" ? .string(String(inside)) : template(unescaped(inside))
             } else {
+                if value.hasPrefix("#") { value = "" }
                 if let comment = value.firstRange(of: " #") { value = value[..<comment.lowerBound] }
                 content = template(trimmed(value))
             }

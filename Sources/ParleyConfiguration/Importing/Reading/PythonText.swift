@@ -10,7 +10,7 @@ enum PythonText {
         let start = parser.fault("this text is not closed")
         let prefix = parser.textPrefix() ?? ""
         if prefix.contains("f") || prefix.contains("t") {
-            throw parser.fault("text with a formula in it (\(prefix)\"…\") is not read, since it would have to be run")
+            throw parser.fault("text with a formula in it (\(prefix)\"…\") is not read: it would have to be run")
         }
         if prefix.contains("b") { throw parser.fault("bytes (\(prefix)\"…\") are no text") }
         parser.at += prefix.utf8.count

@@ -185,7 +185,7 @@ public struct ImportedConfiguration {
         }
         if changed != name {
             note(
-                "renamed to \(Diagnostic.quote(changed)), since spaces and names such as vote: mean something else here",
+                "renamed to \(Diagnostic.quote(changed)), since spaces and beginnings such as vote: are not for names",
                 line: line, path)
         }
         return changed
