@@ -59,12 +59,12 @@ struct LiteLLMImport {
             return
         }
         guard let name = imported.modelName(given, line: node.line, path + ".model_name") else { return }
-        guard let member = LiteLLMDeployment.member(params, path + ".litellm_params", &imported) else { return }
-        if member.model.contains("*"), !name.contains("*") {
+        if params["model"]?.text?.contains("*") == true, !name.contains("*") {
             imported.note(
                 "not carried over: its model has a *, but its name has none", line: node.line, path + ".model_name")
             return
         }
+        guard let member = LiteLLMDeployment.member(params, path + ".litellm_params", &imported) else { return }
         for other in node.members ?? [] where !["model_name", "litellm_params", "model_info"].contains(other.name) {
             imported.note("not carried over", line: other.line, path + "." + Diagnostic.plain(other.name))
         }

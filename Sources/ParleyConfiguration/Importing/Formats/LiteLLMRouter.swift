@@ -173,31 +173,28 @@ struct LiteLLMRouter {
     func build(_ pools: [LiteLLMPool], _ imported: inout ImportedConfiguration) {
         for pool in pools {
             let name = pool.name
-            let next = fallbacks[name] ?? (name.contains("*") ? nil : fallbacks["*"])
-            let rest = (next?.models ?? []).filter { $0 != name }
-            let context = handOver(onContext, name, "context_window_fallbacks", &imported)
-            let filter = handOver(onFilter, name, "content_policy_fallbacks", &imported)
-            let retries = pool.members.compactMap(\.retries).max()
             var extras: [ImportEntry] = []
-            extras.set("on_context_exceeded", context.map { .text($0) })
-            extras.set("on_content_filter", filter.map { .text($0) })
-            if let retries, (0..<100).contains(retries) {
+            for (setting, lists, source) in [
+                ("on_context_exceeded", onContext, "context_window_fallbacks"),
+                ("on_content_filter", onFilter, "content_policy_fallbacks"),
+            ] {
+                let others = next(lists, name)
+                guard let first = others.first else { continue }
+                extras.set(setting, .text(plain(first, pools)))
+                if others.count > 1 {
+                    let path = "\(source).\(Diagnostic.plain(name))"
+                    imported.note("only the first model after it is carried over", line: lists[name]?.line, path)
+                }
+            }
+            if let retries = pool.members.compactMap(\.retries).max(), (0..<100).contains(retries) {
                 extras.set("retry", .map([ImportEntry("attempts", .int(retries + 1))]))
             }
-            guard rest.isEmpty else {
+            if leadsOn(name) {
                 let own = inside(pool, among: pools, &imported)
-                let others = rest.map { other in primary(other, pools) }
-                imported.model(
-                    name,
-                    .map(
-                        [
-                            ImportEntry("route", .text("fallback")),
-                            ImportEntry("of", .list((own + others).map { .text($0) })),
-                        ]
-                            + extras))
-                continue
-            }
-            if pool.members.count == 1, extras.isEmpty, let only = pool.members.first {
+                let members = (own + next(fallbacks, name).map { plain($0, pools) }).map { ImportValue.text($0) }
+                let route = [ImportEntry("route", .text("fallback")), ImportEntry("of", .list(members))]
+                imported.model(name, .map(route + extras))
+            } else if pool.members.count == 1, extras.isEmpty, let only = pool.members.first {
                 imported.model(name, .text(only.model))
             } else {
                 imported.model(name, .map(spread(pool) + extras))
@@ -206,21 +203,15 @@ struct LiteLLMRouter {
         for entry in aliases { imported.model(entry.name, entry.value, comment: "from model_group_alias") }
     }
 
-    private func handOver(
-        _ lists: Lists, _ name: String, _ setting: String, _ imported: inout ImportedConfiguration
-    ) -> String? {
-        guard let list = lists[name] ?? lists["*"] else { return nil }
-        let others = list.models.filter { $0 != name }
-        if others.count > 1 {
-            imported.note(
-                "only the first model after it is carried over", line: list.line, "\(setting).\(Diagnostic.plain(name))"
-            )
-        }
-        return others.first
+    /// The models after a name in one of the lists; wildcards are not what the lists' `*` means.
+    private func next(_ lists: Lists, _ name: String) -> [String] {
+        let list = lists[name] ?? (name.contains("*") ? nil : lists["*"])
+        return (list?.models ?? []).filter { $0 != name }
     }
 
-    private func hasNext(_ name: String) -> Bool {
-        !((fallbacks[name] ?? fallbacks["*"])?.models ?? []).filter { $0 != name }.isEmpty
+    /// Whether a name leads to other names than its own deployments.
+    private func leadsOn(_ name: String) -> Bool {
+        [fallbacks, onContext, onFilter].contains { !next($0, name).isEmpty }
     }
 
     /// The members of a pool inside of a route that goes on: the only one, or a route of its own.
@@ -233,9 +224,9 @@ struct LiteLLMRouter {
         return [name]
     }
 
-    /// A name to go on with: without what that name itself goes on with, since two may name each other.
-    private func primary(_ name: String, _ pools: [LiteLLMPool]) -> String {
-        guard hasNext(name), let pool = pools.first(where: { $0.name == name }) else { return name }
+    /// A name without what that name itself goes on with, since two may name each other.
+    private func plain(_ name: String, _ pools: [LiteLLMPool]) -> String {
+        guard leadsOn(name), let pool = pools.first(where: { $0.name == name }) else { return name }
         return pool.members.count == 1 ? pool.members[0].model : poolName(name, pools)
     }
 

@@ -69,7 +69,11 @@ struct ImportSource {
     /// - Throws: the first fault, with its line.
     func yaml() throws(LineFault) -> ImportNode {
         let (root, faults) = YAMLComposer.compose(SourceText(text))
-        if let (mark, message) = faults.first { throw LineFault(mark.line, message) }
+        if let (mark, message) = faults.first {
+            // The scanner has a bound of its own, with a name of its own.
+            let isDeep = message.hasPrefix("Maximum nesting level")
+            throw LineFault(mark.line, isDeep ? "nested deeper than \(Self.deepest) levels" : message)
+        }
         guard let root else { return ImportNode(content: .null, line: 1) }
         return ImportNode(root)
     }
