@@ -58,7 +58,7 @@ struct ImportCommand: AsyncParsableCommand {
             let bytes = try file == "-" ? Importer.standardInput() : Importer.bytes(of: file)
             return try Importer.read(bytes, file: name, kind: kind)
         } catch let fault as FileFault {
-            throw Failure("\(name): cannot be read: \(fault.message)")
+            throw Failure("\(name): error: cannot be read: \(fault.message)")
         }
     }
 
