@@ -68,7 +68,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ParleyConfiguration",
-            dependencies: ["ParleyCore", "ParleyProviders", "ParleyModels", "ParleyAccess", yams],
+            dependencies: [
+                "ParleyCore", "ParleyWire", "ParleyProviders", "ParleyModels", "ParleyAccess", nio, yams,
+            ],
             swiftSettings: settings),
         .target(
             name: "ParleyGateway",
@@ -118,7 +120,8 @@ let package = Package(
             name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders"],
             swiftSettings: settings),
         .testTarget(
-            name: "ParleyConfigurationTests", dependencies: ["ParleyConfiguration", "ParleyAccess"],
+            name: "ParleyConfigurationTests",
+            dependencies: ["ParleyConfiguration", "ParleyAccess", "ParleyProviders", "ParleyCore"],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyGatewayTests",

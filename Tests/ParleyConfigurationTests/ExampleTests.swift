@@ -96,7 +96,7 @@ struct ExampleTests {
         let warned = Samples.load(text).diagnostics.map(\.path)
         for path in [
             "telemetry", "retention", "capture", "providers.proxied.limits.rpm",
-            "providers.vertex.kind", "models.o1.reason", "models.smart.hedge", "models.smart.of[1].weight",
+            "providers.vertex.kind", "models.o1.reason", "models.smart.hedge",
             "keys[0].budget", "teams", "jwt", "prices", "defaults.breaker",
         ] {
             #expect(warned.filter { $0 == path }.count == 1, "\(path)")

@@ -175,13 +175,16 @@ struct LoaderTests {
         #expect(settings.providers.map(\.kind) == ["groq", "demo"])
     }
 
-    @Test("Only fallback is built; other routes and reasoning give one warning each")
+    @Test("Routes that are not built, and reasoning, give one warning each")
     func unbuiltModels() {
         let text = """
             providers: {p: {kind: demo}, c: {kind: claude-web}}
             models:
               a: {route: race, of: [p/x]}
               b: {reason: vote, with: p/x, samples: 3, caps: {calls: 2}}
+              d: {route: round-robin, of: [p/x]}
+              e: {route: random, of: [p/x]}
+              f: {route: weighted, of: [{model: p/x, weight: 2}]}
             """
         #expect(
             Samples.warnings(text) == [

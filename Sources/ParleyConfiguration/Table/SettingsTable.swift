@@ -42,6 +42,11 @@ public enum SettingsTable {
         "acp": ["command"],
     ]
 
+    /// Whether providers of a kind have a setting of their own by that name.
+    static func has(_ name: String, of kind: String) -> Bool {
+        rows.contains { $0.path == "providers.*." + name && $0.kinds.contains(kind) }
+    }
+
     /// The largest whole number that a setting without a natural bound takes.
     static let many = 1_000_000_000
     /// A count that may not be zero.
