@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-public import GRDB
+import GRDB
 import Glibc
 public import ParleyCore
 
