@@ -87,8 +87,11 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere", "spark"]
-        + ["flowgpt", "fitten", "claude-web", "zhipu", "dashscope"] + variants.keys.sorted() + Catalogue.vendors.map(\.id)
+        [
+            "openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere",
+            "spark", "flowgpt", "fitten", "claude-web", "zhipu", "dashscope",
+        ]
+        + variants.keys.sorted() + Catalogue.vendors.map(\.id)
 
     /// Kinds with settings that make another wire of them.
     static let variants: [String: (kind: String, options: JSONObject)] = [

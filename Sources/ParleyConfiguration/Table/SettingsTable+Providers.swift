@@ -9,7 +9,11 @@ extension SettingsTable {
             "providers.*.kind", .kind, "the provider's own name",
             "What the service is: one of the kinds below, or the name of a row of the built-in catalogue."),
         Setting(
-            "providers.*.base_url", .url(["http", "https", "ws", "wss"]),
+            "providers.*.base_url", .url(["ws", "wss", "http", "https"]), kinds: ["spark"],
+            "Where the service lives: a socket's address, or with `transport: http` one that ends in `/v1`. With a path it "
+                + "is the whole address of one model. Absent: the kind's own."),
+        Setting(
+            "providers.*.base_url", .url(["http", "https"]),
             "Where the API lives, as the vendor's own SDK means it: OpenAI's and compatible ones end in `/v1`. "
                 + "Absent: the kind's own."),
         Setting(

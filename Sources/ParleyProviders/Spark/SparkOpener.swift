@@ -37,8 +37,8 @@ final class SparkOpener: AnswerOpener {
     }
 
     private func handshake(_ request: OpenerRequest, _ credential: SparkCredential) -> UpstreamRequest {
-        var target = request.target
-        target.path += "?" + credential.query(host: access.base.authority, path: target.path, at: time(nil))
+        let query = credential.query(host: access.base.authority, path: request.target.path, at: time(nil))
+        let target = request.target.adding(query: query)
         return UpstreamRequest(
             endpoint: target.endpoint, head: access.head(target, contentType: nil), body: nil, isIdempotent: true,
             connectTimeout: request.connectTimeout, headDeadline: request.first)

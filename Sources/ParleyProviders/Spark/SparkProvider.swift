@@ -13,16 +13,23 @@ final class SparkProvider: Provider {
 
     let id: String
     let credentials: Credentials
-    private let access: ServiceAccess
     private let overrides: [FieldOverride]
-    private let opener: SparkOpener
+    /// The one address there is, where the configuration names one with a path, e.g. of a tuned model.
+    private let only: Face?
+    /// The addresses of the versions, by path.
+    private let faces: [String: Face]
 
     init(_ setup: ProviderSetup) throws(ProviderError) {
         id = setup.name
-        access = try ServiceAccess(setup, base: try Self.base(setup))
+        let access = try ServiceAccess(setup, base: try Self.base(setup))
         credentials = Credentials(access.keys)
         overrides = setup.overrides
-        opener = SparkOpener(access, try SparkCredential.all(setup, keys: access.keys))
+        let opener = SparkOpener(access, try SparkCredential.all(setup, keys: access.keys))
+        only = access.base.path.isEmpty ? nil : Face(Spark(), at: access.target("GET", ""), opener: opener)
+        let paths = SparkModel.domains.compactMap { SparkModel($0).path }
+        faces = Dictionary(
+            paths.map { ($0, Face(Spark(), at: access.target("GET", $0), opener: opener)) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// The address, whose scheme may be a socket's or HTTP's.
@@ -42,16 +49,15 @@ final class SparkProvider: Provider {
         guard case .chat = call.operation else {
             throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
         }
-        // An address with a path is that of one model, e.g. a tuned one.
-        if !access.base.path.isEmpty { return Face(Spark(), at: access.target("GET", ""), opener: opener) }
-        guard let path = SparkModel(model).path else {
+        if let only { return only }
+        guard let path = SparkModel(model).path, let face = faces[path] else {
             throw ParleyError(
                 .notFound,
                 "\(id) has no model of that name. Known are \(SparkModel.domains.joined(separator: ", ")); another one "
                     + "needs a base_url with its path.",
                 code: "model_not_found", parameter: "model")
         }
-        return Face(Spark(), at: access.target("GET", path), opener: opener)
+        return face
     }
 
     /// Never asked: each connection is signed by the opener.

@@ -128,6 +128,7 @@ class Spark:
         self.apps = apps or {"app00001": ("the-key", "the-secret")}
         self.passwords = set(passwords)
         self.offset = 0                 # how far this server's clock is ahead
+        self.skew = SKEW
         self.lock = threading.Lock()
         self.seen = []                  # one entry per handshake
         self.open = 0
@@ -156,7 +157,7 @@ class Spark:
     def clear(self):
         with self.lock:
             self.seen.clear()
-            self.offset = 0
+            self.offset, self.skew = 0, SKEW
             self.most = 0
 
     def last(self):
@@ -169,7 +170,7 @@ class Spark:
         parts = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         entry = {"path": parts.path, "query": query, "headers": dict(request.headers.raw_items()), "refused": None,
-                 "frame": None, "closed": False, "app": None}
+                 "frame": None, "closed": False, "app": None, "key": request.headers.get("sec-websocket-key")}
         with self.lock:
             self.seen.append(entry)
         connection.entry = entry
@@ -191,7 +192,8 @@ class Spark:
         if found is None or query.get("host") != host:
             return 401, "HMAC signature cannot be verified"
         date = email.utils.parsedate_to_datetime(query["date"]).timestamp()
-        if email.utils.formatdate(date, usegmt=True) != query["date"] or abs(time.time() + self.offset - date) > SKEW:
+        if email.utils.formatdate(date, usegmt=True) != query["date"] or abs(
+                time.time() + self.offset - date) > self.skew:
             return 403, ("HMAC signature cannot be verified, a valid date or x-date header is required for HMAC "
                          "Authentication")
         entry["app"] = next((app for app, (key, _) in self.apps.items() if key == found[1]), None)
