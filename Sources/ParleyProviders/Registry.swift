@@ -119,7 +119,7 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("replicate", "Replicate", []),
+        later("replicate", "Replicate", [])
     ]
 
     private static func later(_ name: String, _ summary: String, _ options: [String]) -> Kind {
