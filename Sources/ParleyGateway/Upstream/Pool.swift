@@ -118,7 +118,8 @@ final class Pool: @unchecked Sendable {
             }
         }
         if served > 0 { queue.removeFirst(served) }
-        while connecting < missing { dial(timeout: dialTimeout) }
+        // Counted now: a Unix-domain socket connects at once, and its request is served before the next one is dialled.
+        for _ in 0..<max(0, missing - connecting) { dial(timeout: dialTimeout) }
     }
 
     private func dial(timeout: TimeAmount) {
