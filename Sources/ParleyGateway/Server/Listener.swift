@@ -33,7 +33,7 @@ struct Listener {
         do {
             switch address {
             case .tcp(let host, let port):
-                return try await bootstrap.childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                return try await bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                     .bind(host: host, port: port).get()
             case .unix(let path):
                 return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()

@@ -31,7 +31,7 @@ enum Dialer {
         let port = endpoint.proxy?.port ?? endpoint.port
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(timeout)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             // A connection keeps one buffer while it waits; a single event fits into the smallest.
             .channelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 1024, maximum: 64 << 10)
