@@ -97,7 +97,8 @@ public final class Console: Sendable {
             var reason = "it ended at once"
             if case .failure(let error)? = started { reason = ConsolePlace.reason(error) }
             throw ConsoleError(
-                description: "console.listen: cannot listen on \(place.address): \(reason). Choose another address, or off.")
+                description: "console.listen: cannot listen on \(place.address): \(reason). "
+                    + "Choose another address, or off.")
         }
         place.protect()
         var address = place.address

@@ -44,8 +44,8 @@ struct ConsolePlace: Sendable {
         var template = Array("/tmp/parley-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template).map({ String(cString: $0) }) else {
             throw ConsoleError(
-                description: "console.listen: \(directory.path) is too long a name for a socket in it, and no folder can "
-                    + "be made in /tmp. Set XDG_STATE_HOME to a shorter one, or console.listen to an address.")
+                description: "console.listen: \(directory.path) is too long a name for a socket in it, and no folder "
+                    + "can be made in /tmp. Set XDG_STATE_HOME to a shorter one, or console.listen to an address.")
         }
         (address, folder) = (.unix(path: "\(made)/\(name)"), made)
     }

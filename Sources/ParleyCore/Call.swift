@@ -13,8 +13,8 @@ public struct Call: Sendable {
         case countTokens
         /// Vectors for texts; `embedding` is the request.
         case embed
-        /// A request that is passed on as it came, to `path` below the provider's base URL. Indirect, so that a call
-        /// stays small: the frames of functions that wait hold one each.
+        /// A request that is passed on as it came, to `path` below the provider's base URL. Indirect, since few calls
+        /// have one.
         indirect case pass(PassedRequest)
     }
 
@@ -26,87 +26,49 @@ public struct Call: Sendable {
         case neutral
     }
 
-    /// The request's id, as in `x-request-id`.
-    public var id: String
-    /// The dialect the client speaks.
-    public var dialect: DialectID
-    /// What the client wants done.
-    public var operation: Operation
-    /// What the caller can use.
-    public var form: Form = .client
-    /// The name by which the model was asked for.
-    public var model: String
-    /// Whether the client asked for a stream.
-    public var stream: Bool
-    /// Whether the client asked for the usage chunk of a stream.
-    public var includeUsage: Bool
-    /// Whether a field that cannot be kept is refused even where it does not matter.
-    public var isStrict = false
-    /// Whether a stream is wanted as one JSON array instead of server-sent events (Gemini without `alt=sse`).
-    public var asArray = false
-    /// The request as the client sent it, in the client's dialect.
-    public var body: ByteBuffer
-    /// The request's body where it is sent on while it arrives, in place of `body`.
-    public var upload: (any RequestUpload)? {
-        get { box?.rarities.upload }
-        set { change { $0.upload = newValue } }
-    }
-    /// What was found in `body` already, for those who need it again.
-    public var reading: (any RequestReading)?
-    /// The request in the neutral form, where a composition changed it; then `body` is not used.
-    public var request: ChatRequest? {
-        get { box?.rarities.request }
-        set { change { $0.request = newValue } }
-    }
-    /// The request as the client sent it, where `body` was filled up with a conversation that Parley keeps: what an
-    /// answer repeats of its request is repeated from here.
-    public var original: ByteBuffer? {
-        get { box?.rarities.original }
-        set { change { $0.original = newValue } }
-    }
-    /// The texts to embed, for `embed`.
-    public var embedding: EmbeddingRequest? {
-        get { box?.rarities.embedding }
-        set { change { $0.embedding = newValue } }
-    }
-    /// Fields to set in the request, weakest first; an override later in the list wins.
-    public var overrides: [FieldOverride] = []
-    /// Client headers that upstreams may see, by allow-list.
-    public var headers: [HeaderField] = []
-    /// Time limits that a layer sets for the upstreams below it.
-    public var timeouts = TimeoutOverrides()
-    /// When the whole call must be over.
-    public var deadline: NIODeadline
-    /// The way to upstreams, on the event loop the call runs on.
-    public var connector: any Connector
-    /// What happened so far, for the log record.
-    public var trace: CallTrace
+    /// What a call says. Shared by its copies until one of them changes: a call is passed from layer to layer, and the
+    /// frames of functions that wait hold one each, for as long as a stream lasts.
+    ///
+    /// `@unchecked Sendable`: `fields` changes only while a single call refers to the storage (`own`).
+    private final class Storage: @unchecked Sendable {
+        var fields: Fields
 
-    /// Whether another attempt can send the same request: not once a part of an upload is gone.
-    public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
+        init(_ fields: Fields) { self.fields = fields }
+    }
 
-    /// What most calls have not; kept apart, since it is large.
-    private struct Rarities {
+    private struct Fields: Sendable {
+        var id: String
+        var dialect: DialectID
+        var operation: Operation
+        var form = Form.client
+        var model: String
+        var caller = ""
+        var stream: Bool
+        var includeUsage: Bool
+        var isStrict = false
+        var asArray = false
+        var body: ByteBuffer
+        var upload: (any RequestUpload)?
+        var reading: (any RequestReading)?
         var request: ChatRequest?
         var original: ByteBuffer?
         var embedding: EmbeddingRequest?
-        var upload: (any RequestUpload)?
+        var overrides: [FieldOverride] = []
+        var headers: [HeaderField] = []
+        var timeouts = TimeoutOverrides()
+        var deadline: NIODeadline
+        let connector: any Connector
+        let trace: CallTrace
     }
 
-    private final class Box: Sendable {
-        let rarities: Rarities
+    private var storage: Storage
 
-        init(_ rarities: Rarities) {
-            self.rarities = rarities
+    /// The fields of this call alone.
+    private var own: Storage {
+        mutating get {
+            if !isKnownUniquelyReferenced(&storage) { storage = Storage(storage.fields) }
+            return storage
         }
-    }
-
-    private var box: Box?
-
-    private mutating func change(_ body: (inout Rarities) -> Void) {
-        var rarities = box?.rarities ?? Rarities()
-        body(&rarities)
-        box = Box(rarities)
     }
 
     /// A call as it came in.
@@ -114,17 +76,143 @@ public struct Call: Sendable {
         id: String, dialect: DialectID, operation: Operation, model: String, stream: Bool, includeUsage: Bool,
         body: ByteBuffer, deadline: NIODeadline, connector: any Connector, trace: CallTrace
     ) {
-        self.id = id
-        self.dialect = dialect
-        self.operation = operation
-        self.model = model
-        self.stream = stream
-        self.includeUsage = includeUsage
-        self.body = body
-        self.deadline = deadline
-        self.connector = connector
-        self.trace = trace
+        storage = Storage(
+            Fields(
+                id: id, dialect: dialect, operation: operation, model: model, stream: stream,
+                includeUsage: includeUsage, body: body, deadline: deadline, connector: connector, trace: trace))
     }
+}
+
+extension Call {
+    /// The request's id, as in `x-request-id`.
+    public var id: String {
+        get { storage.fields.id }
+        set { own.fields.id = newValue }
+    }
+
+    /// The dialect the client speaks.
+    public var dialect: DialectID {
+        get { storage.fields.dialect }
+        set { own.fields.dialect = newValue }
+    }
+
+    /// What the client wants done.
+    public var operation: Operation {
+        get { storage.fields.operation }
+        set { own.fields.operation = newValue }
+    }
+
+    /// What the caller can use.
+    public var form: Form {
+        get { storage.fields.form }
+        set { own.fields.form = newValue }
+    }
+
+    /// The name by which the model was asked for.
+    public var model: String {
+        get { storage.fields.model }
+        set { own.fields.model = newValue }
+    }
+
+    /// Who calls: the name of the client's key. What one caller said is never shown to another.
+    public var caller: String {
+        get { storage.fields.caller }
+        set { own.fields.caller = newValue }
+    }
+
+    /// Whether the client asked for a stream.
+    public var stream: Bool {
+        get { storage.fields.stream }
+        set { own.fields.stream = newValue }
+    }
+
+    /// Whether the client asked for the usage chunk of a stream.
+    public var includeUsage: Bool {
+        get { storage.fields.includeUsage }
+        set { own.fields.includeUsage = newValue }
+    }
+
+    /// Whether a field that cannot be kept is refused even where it does not matter.
+    public var isStrict: Bool {
+        get { storage.fields.isStrict }
+        set { own.fields.isStrict = newValue }
+    }
+
+    /// Whether a stream is wanted as one JSON array instead of server-sent events (Gemini without `alt=sse`).
+    public var asArray: Bool {
+        get { storage.fields.asArray }
+        set { own.fields.asArray = newValue }
+    }
+
+    /// The request as the client sent it, in the client's dialect.
+    public var body: ByteBuffer {
+        get { storage.fields.body }
+        set { own.fields.body = newValue }
+    }
+
+    /// The request's body where it is sent on while it arrives, in place of `body`.
+    public var upload: (any RequestUpload)? {
+        get { storage.fields.upload }
+        set { own.fields.upload = newValue }
+    }
+
+    /// What was found in `body` already, for those who need it again.
+    public var reading: (any RequestReading)? {
+        get { storage.fields.reading }
+        set { own.fields.reading = newValue }
+    }
+
+    /// The request in the neutral form, where a composition changed it; then `body` is not used.
+    public var request: ChatRequest? {
+        get { storage.fields.request }
+        set { own.fields.request = newValue }
+    }
+
+    /// The request as the client sent it, where `body` was filled up with a conversation that Parley keeps: what an
+    /// answer repeats of its request is repeated from here.
+    public var original: ByteBuffer? {
+        get { storage.fields.original }
+        set { own.fields.original = newValue }
+    }
+
+    /// The texts to embed, for `embed`.
+    public var embedding: EmbeddingRequest? {
+        get { storage.fields.embedding }
+        set { own.fields.embedding = newValue }
+    }
+
+    /// Fields to set in the request, weakest first; an override later in the list wins.
+    public var overrides: [FieldOverride] {
+        get { storage.fields.overrides }
+        set { own.fields.overrides = newValue }
+    }
+
+    /// Client headers that upstreams may see, by allow-list.
+    public var headers: [HeaderField] {
+        get { storage.fields.headers }
+        set { own.fields.headers = newValue }
+    }
+
+    /// Time limits that a layer sets for the upstreams below it.
+    public var timeouts: TimeoutOverrides {
+        get { storage.fields.timeouts }
+        set { own.fields.timeouts = newValue }
+    }
+
+    /// When the whole call must be over.
+    public var deadline: NIODeadline {
+        get { storage.fields.deadline }
+        set { own.fields.deadline = newValue }
+    }
+
+    /// The way to upstreams, on the event loop the call runs on.
+    public var connector: any Connector { storage.fields.connector }
+
+    /// What happened so far, for the log record.
+    public var trace: CallTrace { storage.fields.trace }
+
+    /// Whether another attempt can send the same request: not once a part of an upload is gone.
+    public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
 }
 
 /// What a look at a request's body found, kept so that the next layer need not look again.

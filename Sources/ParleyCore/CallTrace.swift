@@ -22,7 +22,6 @@ public final class CallTrace: Sendable {
     private struct State {
         var attempts: [Attempt] = []
         var dropped: [String] = []
-        var caller = ""
     }
 
     private let state = Mutex(State())
@@ -33,14 +32,13 @@ public final class CallTrace: Sendable {
     /// The attempts so far, in order.
     public var attempts: [Attempt] { state.withLock { $0.attempts } }
 
-    /// Who calls: the name of the client's key.
-    public var caller: String {
-        get { state.withLock { $0.caller } }
-        set { state.withLock { $0.caller = newValue } }
+    /// The upstream that answered; while none has, that of the last attempt.
+    public var upstream: String? {
+        state.withLock { state in
+            let answering = state.attempts.last { $0.failure == nil }
+            return (answering ?? state.attempts.last)?.upstream
+        }
     }
-
-    /// The upstream of the last attempt.
-    public var upstream: String? { state.withLock { $0.attempts.last?.upstream } }
 
     /// How many attempts were made.
     public var attemptCount: Int { state.withLock { $0.attempts.count } }

@@ -98,6 +98,7 @@ extension Exchange {
         var call = Call(
             id: id, dialect: dialect.id, operation: .chat, model: name, stream: intake.stream,
             includeUsage: intake.includeUsage, body: intake.body, deadline: deadline, connector: shard, trace: trace)
+        call.caller = key.name
         call.reading = intake.reading
         call.overrides = key.overrides
         call.headers = request.head.passed

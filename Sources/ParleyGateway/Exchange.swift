@@ -9,7 +9,7 @@ import ParleyCore
 import ParleyDialects
 import ParleyProviders
 
-/// One request from its head to its log line. Start reading here: `run` and `chat` are the whole way of a request.
+/// One request from its head to its log line. Start reading here: `run` and `generate` are the whole way of a request.
 final class Exchange {
     let shard: Shard
     let client: ClientConnection
@@ -25,6 +25,25 @@ final class Exchange {
     var record: AccessRecord
     let trace = CallTrace()
     private var answer: Answer?
+    private var asked: Asked?
+
+    /// What is known of the request while an answer is sought.
+    private final class Asked {
+        let route: Route
+        let key: KeyRecord
+        let head: AnswerHead
+        var intake: Intake?
+        /// The name of the model that is to answer.
+        var model = ""
+        /// Whether the answer is kept for later requests to go on from.
+        var isKept = false
+
+        init(_ route: Route, _ key: KeyRecord, requestID: String) {
+            self.route = route
+            self.key = key
+            head = AnswerHead(requestID: requestID)
+        }
+    }
 
     /// What was found for the client, at the commit point.
     private struct Answer {
@@ -62,7 +81,22 @@ final class Exchange {
         shard.gateway.ended()
     }
 
+    /// Finds an answer. What it takes is kept in `asked`, not in the frames of the functions that wait: those are kept
+    /// for as long as the connection lives.
     private func perform() async throws(ParleyError) {
+        defer { asked = nil }
+        try begin()
+        guard let asked else {
+            // Whom the control plane lets in is its own affair.
+            if request.head.relayed != nil { try await relayToConsole() }
+            return
+        }
+        if case .generate = asked.route { try await generate(asked) } else { try await other(asked) }
+    }
+
+    /// What the head says: what the path is for, and who asks. Answers at once where nothing else is needed.
+    @inline(never)
+    private func begin() throws(ParleyError) {
         if let failure = request.failure { throw failure }
         let target = request.head.target
         guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
@@ -70,7 +104,7 @@ final class Exchange {
             throw unknownPath()
         }
         speak(route)
-        if route == .console { return try await relayToConsole() }
+        if route == .console { return }
         if request.head.method == .OPTIONS { return answerPreflight(route) }
         guard route.methods.contains(request.head.method) else {
             throw ParleyError(
@@ -85,9 +119,14 @@ final class Exchange {
         // 2. Identify.
         let key = try identify()
         record.key = key.name
-        trace.caller = key.name
-        switch route {
-        case .generate(let generation): try await generate(generation, key)
+        asked = Asked(route, key, requestID: id)
+    }
+
+    /// Everything that is not an answer to a conversation.
+    @inline(never)
+    private func other(_ asked: Asked) async throws(ParleyError) {
+        let key = asked.key
+        switch asked.route {
         case .countTokens(let generation): try await countTokens(generation, key)
         case .embed(let embedding): try await embed(embedding, key)
         case .pass(let path): try await pass(path, key)
@@ -99,7 +138,7 @@ final class Exchange {
         case .billingUsage: answerBillingUsage()
         case .planned(let path):
             throw ParleyError(.notImplemented, "\(path) is not built yet.", code: "not_implemented")
-        case .console, .health, .healthLive, .healthReady: break
+        case .generate, .console, .health, .healthLive, .healthReady: break
         }
     }
 
@@ -111,41 +150,63 @@ final class Exchange {
     }
 
     /// An answer to a conversation, in whichever dialect, start to end.
-    private func generate(_ asked: Route.Generation, _ key: KeyRecord) async throws(ParleyError) {
+    private func generate(_ asked: Asked) async throws(ParleyError) {
         // 3. Head: find out what is asked for, without building a tree.
         try await client.awaitBody(of: request)
-        var intake = try dialect.intake(request.takeBody())
-        if let model = asked.model { intake.model = model }
-        if let stream = asked.stream { intake.stream = stream }
-        isArray = asked.asArray
-        record.stream = intake.stream
+        try read(asked)
         // 4. Resolve: the name to a model.
-        let name = try modelName(intake.model, key)
-        record.model = name
-        let model = try await resolve(name, key)
+        let model = try await resolve(asked.model, asked.key)
         // 5. Admit: limits and budgets will be asked here.
-        let total = snapshot.timeouts.total ?? .minutes(10)
-        let deadline = NIODeadline.now() + total
-        let head = AnswerHead(requestID: id)
+        var call = try prepare(asked)
+        if dialect.id == .openAIResponses { asked.isKept = try await recall(&call, asked.key) }
+        // 6. Answer: returns at the first meaningful event.
+        commit(try await model.answer(call), to: call, asked)
+    }
+
+    @inline(never)
+    private func read(_ asked: Asked) throws(ParleyError) {
+        guard case .generate(let generation) = asked.route else { return }
+        var intake = try dialect.intake(request.takeBody())
+        if let model = generation.model { intake.model = model }
+        if let stream = generation.stream { intake.stream = stream }
+        isArray = generation.asArray
+        record.stream = intake.stream
+        asked.model = try modelName(intake.model, asked.key)
+        record.model = asked.model
+        asked.intake = intake
+    }
+
+    /// The call, and the head that its answer will have.
+    @inline(never)
+    private func prepare(_ asked: Asked) throws(ParleyError) -> Call {
+        guard let intake = asked.intake.take() else {
+            throw ParleyError(.internalError, "The request was taken twice.")
+        }
+        let head = asked.head
         head.headers = crossOriginHeaders()
         if intake.stream {
-            head.contentType = asked.asArray ? "application/json" : "text/event-stream; charset=utf-8"
+            head.contentType = isArray ? "application/json" : "text/event-stream; charset=utf-8"
             head.isStream = true
-            client.response.keepAlive = asked.asArray ? "" : dialect.keepAlive
+            client.response.keepAlive = isArray ? "" : dialect.keepAlive
             client.response.streamHead = head
         }
-        // 6. Answer: returns at the first meaningful event.
-        var call = call(intake, name, key, deadline)
-        call.asArray = asked.asArray
-        let isKept = dialect.id == .openAIResponses ? try await recall(&call, key) : false
-        let reply = try await model.answer(call)
+        let deadline = NIODeadline.now() + (snapshot.timeouts.total ?? .minutes(10))
+        var call = call(intake, asked.model, asked.key, deadline)
+        if isArray { call.asArray = true }
+        return call
+    }
+
+    /// The model has answered: from here on nothing starts over.
+    @inline(never)
+    private func commit(_ reply: Reply, to call: Call, _ asked: Asked) {
+        let head = asked.head
         record.firstEvent = elapsed()
-        describe(reply, name, in: head)
-        if intake.stream { client.response.streamHead = head }
+        describe(reply, asked.model, in: head)
+        if call.stream { client.response.streamHead = head }
         let body = body(of: reply, call)
         answer = Answer(
-            body: isKept ? keeping(body, of: call, key) : body, head: head, isStream: intake.stream,
-            deadline: deadline)
+            body: asked.isKept ? keeping(body, of: call, asked.key) : body, head: head, isStream: call.stream,
+            deadline: call.deadline)
     }
 
     /// An answer that comes as a whole and is not a conversation's: a count, vectors.

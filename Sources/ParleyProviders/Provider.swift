@@ -104,24 +104,35 @@ public struct Face: Sendable {
     }
 }
 
-/// Where one request goes.
-public struct Target: Sendable {
+/// Where one request goes. An object, since one is made once and handed out for every request.
+public final class Target: Sendable {
     /// The server.
-    public var endpoint: Endpoint
+    public let endpoint: Endpoint
     /// The method.
-    public var method: String
+    public let method: String
     /// The request target: path and query.
-    public var path: String
+    public let path: String
     /// The provider's own time limits.
-    public var timeouts: TimeoutOverrides
+    public let timeouts: TimeoutOverrides
     /// The client's request, where it is passed on as it came: it says what type the body has.
-    public var passed: PassedRequest?
+    public let passed: PassedRequest?
 
     /// A place to send requests to.
-    public init(endpoint: Endpoint, method: String, path: String, timeouts: TimeoutOverrides) {
+    public init(
+        endpoint: Endpoint, method: String, path: String, timeouts: TimeoutOverrides, passed: PassedRequest? = nil
+    ) {
         self.endpoint = endpoint
         self.method = method
         self.path = path
         self.timeouts = timeouts
+        self.passed = passed
+    }
+
+    /// The same with `query`, which is encoded, at the end of the path's own.
+    public func adding(query: String) -> Target { with(path: path + (path.contains("?") ? "&" : "?") + query) }
+
+    /// The same server and limits, for requests to another path.
+    public func with(path: String) -> Target {
+        Target(endpoint: endpoint, method: method, path: path, timeouts: timeouts, passed: passed)
     }
 }

@@ -57,11 +57,10 @@ struct ServiceAccess: Sendable {
         } else if !request.query.isEmpty {
             query += "&" + request.query.dropFirst()
         }
-        var target = Target(
+        return Target(
             endpoint: endpoint, method: request.method,
-            path: (path.hasPrefix("//") ? String(path.dropFirst()) : base.path + path) + query, timeouts: timeouts)
-        target.passed = request
-        return target
+            path: (path.hasPrefix("//") ? String(path.dropFirst()) : base.path + path) + query, timeouts: timeouts,
+            passed: request)
     }
 
     /// A request's head: request line and headers, without `content-length` and the empty line.

@@ -16,8 +16,8 @@ import Testing
         row.status = SignInStatus(isSignedIn: true, user: evil, ends: 1_800_000_000, problem: evil)
         for text in [
             Pages.overview([row], .tool).text, Pages.provider(row, nil, done: evil).text,
-            Pages.problem(Problem(.badRequest, evil, link: (evil, "/x"))).text, Pages.signIn(next: evil, isWrong: true).text,
-            Pages.redirect(to: evil).text,
+            Pages.problem(Problem(.badRequest, evil, link: (evil, "/x"))).text,
+            Pages.signIn(next: evil, isWrong: true).text, Pages.redirect(to: evil).text,
         ] {
             #expect(!text.contains("<script"))
             #expect(text.contains("&lt;script&gt;"))

@@ -4,21 +4,23 @@
 public import ParleyCore
 
 /// What is known of a key: who it is for and what it may do, never the secret.
-public struct KeyRecord: Sendable, Equatable {
+///
+/// An object, since every request passes it along and nothing changes it.
+public final class KeyRecord: Sendable, Equatable {
     /// The name in logs and reports.
-    public var name: String
+    public let name: String
     /// The SHA-256 of the secret.
-    public var digest: KeyDigest
+    public let digest: KeyDigest
     /// The names of models it may use, each with at most one `*`; nil: all.
-    public var models: [String]?
+    public let models: [String]?
     /// The model that answers whatever the client asks for; nil: the one asked for.
-    public var forcedModel: String?
+    public let forcedModel: String?
     /// Request fields it sets, weakest first.
-    public var overrides: [FieldOverride]
+    public let overrides: [FieldOverride]
     /// When it stops working, in seconds since 1970; nil: never.
-    public var expires: Int64?
+    public let expires: Int64?
     /// Whether Parley made it up because the configuration has none.
-    public var isGenerated: Bool
+    public let isGenerated: Bool
 
     /// A key; one that is given no more than a name and a digest may do everything for ever.
     public init(
@@ -32,6 +34,14 @@ public struct KeyRecord: Sendable, Equatable {
         self.overrides = overrides
         self.expires = expires
         self.isGenerated = isGenerated
+    }
+
+    /// Whether both say the same.
+    public static func == (left: KeyRecord, right: KeyRecord) -> Bool {
+        left === right
+            || left.name == right.name && left.digest == right.digest && left.models == right.models
+                && left.forcedModel == right.forcedModel && left.overrides == right.overrides
+                && left.expires == right.expires && left.isGenerated == right.isGenerated
     }
 
     /// Whether the key no longer works at `now`, in seconds since 1970.

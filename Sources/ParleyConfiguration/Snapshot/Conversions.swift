@@ -48,7 +48,7 @@ extension FieldOverride {
 
 extension KeyRecord {
     /// The key that settings describe; nil where its digest is no digest, which validation has refused before.
-    init?(_ settings: KeySettings) {
+    convenience init?(_ settings: KeySettings) {
         let digest: KeyDigest
         switch settings.credential {
         case .plain(let secret): digest = KeyDigest(of: secret.reveal())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import HTTPTypes
 import Hummingbird
 import ParleyCore
 
@@ -11,9 +12,10 @@ import ParleyCore
 struct Admission: RouterMiddleware {
     let door: Doorkeeper
 
+    @concurrent
     func handle(
         _ request: Request, context: ConsoleContext,
-        next: (Request, ConsoleContext) async throws -> Response
+        next: @concurrent (Request, ConsoleContext) async throws -> Response
     ) async throws -> Response {
         guard let visitor = try Self.visitor(request, context, door) else {
             if request.wantsPage, request.method == .get {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import HTTPTypes
 import Hummingbird
 import ParleyCore
 
@@ -10,9 +11,10 @@ struct Safety: RouterMiddleware {
     /// Whether only the data plane comes here, so that what it says about a request is true.
     let isRelayed: Bool
 
+    @concurrent
     func handle(
         _ request: Request, context: ConsoleContext,
-        next: (Request, ConsoleContext) async throws -> Response
+        next: @concurrent (Request, ConsoleContext) async throws -> Response
     ) async throws -> Response {
         var context = context
         context.peer = isRelayed ? request.header("x-parley-peer") ?? "" : context.remote ?? "unix"

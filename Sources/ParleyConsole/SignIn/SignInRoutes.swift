@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore

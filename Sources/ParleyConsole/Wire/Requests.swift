@@ -3,6 +3,7 @@
 
 import HTTPTypes
 import Hummingbird
+import NIOCore
 
 extension Request {
     /// The value of a header, by its lower-case name.
@@ -56,7 +57,7 @@ struct FormFields: Sendable {
 
     /// Reads `a=b&c=d`.
     init(_ text: String) {
-        fields = text.split(separator: "&").prefix(100).map { pair in
+        fields = text.split(separator: "&").prefix(100).map { pair -> (name: String, value: String) in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             return (Self.decoded(parts[0]), parts.count > 1 ? Self.decoded(parts[1]) : "")
         }

@@ -100,7 +100,7 @@ final class AnthropicProvider: ListsModels, CountsRequests {
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
-        let heads = target.path == count.path ? countHeads : chatHeads
+        let heads = target === count ? countHeads : chatHeads
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
     }
@@ -150,10 +150,8 @@ final class AnthropicProvider: ListsModels, CountsRequests {
     }
 
     private func listTarget(after last: String?) -> Target {
-        var target = access.target("GET", "/v1/models")
-        target.path += access.base.query.isEmpty ? "?limit=1000" : "&limit=1000"
-        if let last { target.path += "&after_id=\(last.percentEncoded)" }
-        return target
+        let target = access.target("GET", "/v1/models").adding(query: "limit=1000")
+        return last.map { target.adding(query: "after_id=\($0.percentEncoded)") } ?? target
     }
 }
 

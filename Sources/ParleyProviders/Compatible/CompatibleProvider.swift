@@ -54,7 +54,9 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         var listTarget: Target?
         if let place = vendor.modelsPath {
             listTarget = access.target("GET", place)
-            if place.hasPrefix("//") { listTarget?.path = String(place.dropFirst()) + access.base.query }
+            if place.hasPrefix("//") {
+                listTarget = listTarget?.with(path: String(place.dropFirst()) + access.base.query)
+            }
         }
         var listHeads: [ByteBuffer] = []
         let slots: [String?] = access.keys.isEmpty ? [nil] : access.keys
@@ -108,7 +110,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         if target.passed != nil { return access.head(target, credential.secret.map { [.bearer($0)] } ?? []) }
-        let heads = place(target.path).heads
+        let heads = place(target).heads
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
     }
@@ -119,11 +121,11 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         access.target(passing: request, to: passes[request.kind] ?? nil)
     }
 
-    private func place(_ path: String) -> Place {
-        if path == chat.target.path { return chat }
-        if let completions, path == completions.target.path { return completions }
-        if let responses, path == responses.target.path { return responses }
-        if let vectors, path == vectors.target.path { return vectors }
+    private func place(_ target: Target) -> Place {
+        if target === chat.target { return chat }
+        if let completions, target === completions.target { return completions }
+        if let responses, target === responses.target { return responses }
+        if let vectors, target === vectors.target { return vectors }
         return chat
     }
 

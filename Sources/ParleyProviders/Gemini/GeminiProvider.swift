@@ -69,10 +69,8 @@ final class GeminiProvider: ListsModels, CountsRequests, Embeds {
         var models: [ListedModel] = []
         var token: String?
         for _ in 0..<Self.pages {
-            var target = access.target("GET", "/models")
-            var query = "pageSize=1000"
-            if let token { query += "&pageToken=\(PercentEncoding.segment(token))" }
-            target.path += (access.base.query.isEmpty ? "?" : "&") + query
+            var target = access.target("GET", "/models").adding(query: "pageSize=1000")
+            if let token { target = target.adding(query: "pageToken=\(PercentEncoding.segment(token))") }
             let head = access.head(target, Self.key(credential), contentType: nil)
             let value = try await ModelList.value(
                 target, head: head, provider: id, dialect: whole, connector: connector)
@@ -112,9 +110,7 @@ enum GeminiTarget {
         switch call.operation {
         case .chat:
             guard call.stream else { return access.target("POST", resource + ":generateContent") }
-            var target = access.target("POST", resource + ":streamGenerateContent")
-            target.path += (access.base.query.isEmpty ? "?" : "&") + "alt=sse"
-            return target
+            return access.target("POST", resource + ":streamGenerateContent").adding(query: "alt=sse")
         case .countTokens:
             return access.target("POST", resource + ":countTokens")
         case .embed, .pass:

@@ -43,7 +43,8 @@ final class IFlowAnswer: UpstreamAnswer {
         let isGood = (200..<300).contains(answer.status)
         var seen = ByteBuffer()
         var isWhole = false
-        while !isWhole, seen.readableBytes <= limit, !isGood || seen.beginning.map({ $0 == UInt8(ascii: "{") }) ?? true {
+        while !isWhole, seen.readableBytes <= limit, !isGood || seen.beginning.map({ $0 == UInt8(ascii: "{") }) ?? true
+        {
             do throws(ParleyError) {
                 guard let bytes = try await answer.next(by: deadline(request, hasBegun: seen.readableBytes > 0)) else {
                     isWhole = true
@@ -90,11 +91,11 @@ struct IFlowVerdict: Equatable {
             }
             return
         }
-        let value = JSONValue.object(
-            JSONObject(
-                ["status", "msg", "error", "message"].compactMap { name in
-                    scan.member(name).flatMap { member in try? scan.value(member) }.map { .init(name, $0) }
-                }))
+        var told = JSONObject()
+        for name in ["status", "msg", "error", "message"] {
+            if let member = scan.member(name) { told[name] = try? scan.value(member) }
+        }
+        let value = JSONValue.object(told)
         guard !isGood || value["status"] != nil || value["msg"] != nil || value["error"] != nil else { return }
         let number = value["status"].flatMap { $0.int ?? $0.string.flatMap { Int($0) } }
         self.status = Self.status(number, http: status)
@@ -113,9 +114,10 @@ struct IFlowVerdict: Equatable {
     }
 
     private static func message(_ value: JSONValue) -> String {
-        for said in [value["msg"]?.string, value["error"]?["message"]?.string, value["error"]?.string,
-            value["message"]?.string]
-        {
+        for said in [
+            value["msg"]?.string, value["error"]?["message"]?.string, value["error"]?.string,
+            value["message"]?.string,
+        ] {
             if let said, !said.isEmpty { return said }
         }
         return "iFlow API Error"

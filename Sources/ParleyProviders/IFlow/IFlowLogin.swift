@@ -39,7 +39,8 @@ extension IFlowLogin {
     /// The login under the names that the original project keeps it by.
     var object: JSONObject {
         var object: JSONObject = [
-            "apiKey": .string(apiKey), "selectedAuthType": .string(Self.type), "oauth_access_token": .string(accessToken),
+            "apiKey": .string(apiKey), "selectedAuthType": .string(Self.type),
+            "oauth_access_token": .string(accessToken),
         ]
         object["oauth_refresh_token"] = refreshToken.map { .string($0) }
         object["oauth_expires_at"] = expires.map { .number(String($0)) }

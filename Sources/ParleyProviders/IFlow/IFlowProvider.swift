@@ -52,10 +52,14 @@ final class IFlowProvider: ListsModels, SignsIn {
         let clientID = try setup.options.string("client_id").flatMap { $0.isEmpty ? nil : $0 }
         let secret = try setup.options.string("client_secret").flatMap { $0.isEmpty ? nil : $0 }
         guard let clientID else {
-            guard hasKey else { throw ProviderError("must be given, or client_id and client_secret", setting: "api_key") }
+            guard hasKey else {
+                throw ProviderError("must be given, or client_id and client_secret", setting: "api_key")
+            }
             return nil
         }
-        guard !hasKey else { throw ProviderError("is of no use beside api_key: give one of them", setting: "client_id") }
+        guard !hasKey else {
+            throw ProviderError("is of no use beside api_key: give one of them", setting: "client_id")
+        }
         guard let secret else { throw ProviderError("must be given with client_id", setting: "client_secret") }
         let service = try IFlowSignIn(setup, base: base, clientID: clientID, clientSecret: secret)
         return IFlowAccount(setup.name, service: service, store: setup.store?.store)

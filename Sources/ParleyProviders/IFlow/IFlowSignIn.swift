@@ -40,7 +40,8 @@ struct IFlowSignIn: Sendable {
         own.apiKeys = []
         own.connectionLimit = nil
         own.timeouts = TimeoutOverrides(
-            connect: setup.timeouts.connect ?? .seconds(5), first: .seconds(20), idle: .seconds(20), total: .seconds(30))
+            connect: setup.timeouts.connect ?? .seconds(5), first: .seconds(20), idle: .seconds(20), total: .seconds(30)
+        )
         access = try ServiceAccess(
             own, base: try Self.place(setup, base: base), vendorHeaders: [IFlowProvider.userAgent])
     }
@@ -165,7 +166,8 @@ extension IFlowSignIn.Refusal {
         let page = IFlowLoginMachine.page(name)
         guard isNo else {
             return ParleyError(
-                .upstreamUnavailable, "\(message); the login could not be renewed: try again, or log in again at \(page)",
+                .upstreamUnavailable,
+                "\(message); the login could not be renewed: try again, or log in again at \(page)",
                 code: "token_refresh_failed")
         }
         return ParleyError(

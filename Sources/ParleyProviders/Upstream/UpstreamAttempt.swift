@@ -97,7 +97,7 @@ final class UpstreamAttempt {
         defer { body = nil }
         return OpenerRequest(
             target: face.target, model: model, body: body ?? ByteBuffer(), credential: credential, stream: call.stream,
-            callID: call.id, caller: call.trace.caller, connectTimeout: limits.connect, first: limits.first,
+            callID: call.id, caller: call.caller, connectTimeout: limits.connect, first: limits.first,
             total: limits.total, connector: call.connector)
     }
 

@@ -115,7 +115,7 @@ final class Service: Sendable {
                 || settings.admin != startup.settings.admin || settings.console != startup.settings.console
             {
                 logs.logger.notice(
-                    "server.tls, header_limit, max_connections, log, store, admin and console take effect at the next start")
+                    "server.tls, header_limit, max_connections, log, store, admin and console wait for the next start")
             }
             startup.settings = settings
             startup.settings.server.listen = comparable.listen

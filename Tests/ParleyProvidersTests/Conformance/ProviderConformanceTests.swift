@@ -33,6 +33,7 @@ struct ProviderConformanceTests {
             $0.models = [.init(model, model)]
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
             if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
+            if kind == "iflow" { $0.options.values["mode"] = "api" }
             if kind == "vertex" { $0.options.values = ["project": "p", "location": "us-central1"] }
         }
         guard let made else { return [] }
