@@ -59,7 +59,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ParleyProviders",
-            dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras, subprocess, system],
+            dependencies: [
+                "ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras, subprocess, system,
+            ],
             swiftSettings: settings),
         .target(name: "ParleyModels", dependencies: ["ParleyCore", nio], swiftSettings: settings),
         .target(name: "ParleyAccess", dependencies: ["ParleyCore", crypto, nio], swiftSettings: settings),

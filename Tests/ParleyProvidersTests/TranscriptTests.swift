@@ -81,7 +81,10 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere", "spark"]
+        [
+            "openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere",
+            "spark",
+        ]
         + Catalogue.vendors.map(\.id)
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
