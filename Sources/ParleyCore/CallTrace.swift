@@ -32,8 +32,13 @@ public final class CallTrace: Sendable {
     /// The attempts so far, in order.
     public var attempts: [Attempt] { state.withLock { $0.attempts } }
 
-    /// The upstream of the last attempt.
-    public var upstream: String? { state.withLock { $0.attempts.last?.upstream } }
+    /// The upstream that answered; while none has, that of the last attempt.
+    public var upstream: String? {
+        state.withLock { state in
+            let answering = state.attempts.last { $0.failure == nil }
+            return (answering ?? state.attempts.last)?.upstream
+        }
+    }
 
     /// How many attempts were made.
     public var attemptCount: Int { state.withLock { $0.attempts.count } }

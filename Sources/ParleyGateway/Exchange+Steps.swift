@@ -38,14 +38,25 @@ extension Exchange {
 
     /// The name of the model to use: the key's forced one, the request's, the default, or the only one there is.
     func modelName(_ asked: String?, _ key: KeyRecord) throws(ParleyError) -> String {
-        if let forced = key.forcedModel { return forced }
-        if let asked, !asked.isEmpty { return asked }
-        if let name = snapshot.defaultModel ?? snapshot.lists.directory.only { return name }
-        let names = snapshot.lists.directory.names(allowedBy: key.models)
+        if let forced = key.forced(asked) { return forced }
+        if key.forcedModel == nil {
+            if let asked, !asked.isEmpty { return asked }
+            if let name = snapshot.defaultModel ?? snapshot.lists.directory.only { return name }
+        }
+        let names = names(for: key)
         let shown = names.prefix(20).joined(separator: ", ")
         throw ParleyError(
             .invalid, "The request names no model. Available: \(shown)\(names.count > 20 ? ", …" : "").",
             code: "missing_required_parameter", parameter: "model")
+    }
+
+    /// The names that a client with this key may ask for.
+    func names(for key: KeyRecord) -> [String] {
+        let directory = snapshot.lists.directory
+        guard let forced = key.forcedModel else { return directory.names(allowedBy: key.models) }
+        guard forced.contains("*") else { return [forced] }
+        let pattern = NamePattern(forced)
+        return directory.names(allowedBy: key.models).compactMap { pattern.match($0).map(String.init) }
     }
 
     /// Finds a model, asking the providers for their lists where the name may be in one that was not fetched yet.
@@ -59,7 +70,9 @@ extension Exchange {
 
     @inline(never)
     private func known(_ name: String, _ key: KeyRecord) throws(ParleyError) -> (any Model)? {
-        if key.forcedModel == nil, !Directory.allowed(name, patterns: key.models) {
+        // A forced model that is a whole name needs no leave; one that the client has a part in does.
+        let isFixed = key.forcedModel.map { !$0.contains("*") } ?? false
+        if !isFixed, !Directory.allowed(name, patterns: key.models) {
             throw ParleyError(
                 .forbidden, "The key \"\(key.name)\" may not use the model \"\(name.prefix(200))\".",
                 code: "model_not_allowed", parameter: "model")
@@ -79,10 +92,16 @@ extension Exchange {
         }
     }
 
+    /// Writes answers and errors in the dialect of this route from now on.
+    func speak(_ route: Route) {
+        // The model list has one path for both, also where it is refreshed; the version header tells who asks.
+        if case .refreshModels = route, request.head.isAnthropic { return speak(.anthropic) }
+        speak(route.dialect)
+    }
+
     /// Writes answers and errors in this dialect from now on.
     func speak(_ id: DialectID) {
         guard id != .openAIChat || request.head.isAnthropic else { return }
-        // The model list has one path for both; the version header tells who asks.
         let wanted = id == .openAIChat && request.head.isAnthropic && request.head.method != .POST ? .anthropic : id
         if let known = try? Dialects.dialect(wanted) { dialect = known }
     }

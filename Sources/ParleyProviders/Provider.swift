@@ -86,6 +86,8 @@ public struct Face: Sendable {
     public var target: Target
     /// What opens answers where one HTTP request is not enough; then `authorize` is not asked.
     public var opener: (any AnswerOpener)?
+    /// Whether the service says no tokens: they are then estimated, and the answer is marked `x-parley-estimated`.
+    public var estimatesUsage = false
 
     /// A face whose requests are always written anew.
     public init(_ dialect: any Dialect, at target: Target, opener: (any AnswerOpener)? = nil) {

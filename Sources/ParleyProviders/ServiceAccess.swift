@@ -139,7 +139,7 @@ extension HeaderField {
 
 extension Substring {
     /// Without spaces at either end.
-    fileprivate var trimmed: String {
+    var trimmed: String {
         var text = self
         while text.first?.isWhitespace == true { text.removeFirst() }
         while text.last?.isWhitespace == true { text.removeLast() }

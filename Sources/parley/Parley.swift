@@ -14,7 +14,9 @@ struct Parley: AsyncParsableCommand {
             (OPENAI_API_KEY and others), or else a built-in model named demo.
             """,
         version: Version.text,
-        subcommands: [ServeCommand.self, CheckCommand.self, ModelsCommand.self, ChatCommand.self],
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, ImportCommand.self, ModelsCommand.self, ChatCommand.self,
+        ],
         defaultSubcommand: nil)
 }
 

@@ -18,6 +18,8 @@ private struct Exchange {
     var headers: [(String, String)]
     var body: [UInt8]
     var isStreamAsked: Bool
+    /// Whether the answer came as the messages of a WebSocket.
+    var isSocket: Bool
     var expect: JSONValue
 
     init?(_ folder: URL) throws {
@@ -38,10 +40,18 @@ private struct Exchange {
             path.contains(":stream") || path.hasSuffix("/converse-stream") || path.hasSuffix("/sse-invoke")
         // DashScope is asked by a header.
         let isInHead = request["headers"]?["x-dashscope-sse"] == "enable"
-        isStreamAsked = request["body"]?["stream"]?.bool ?? (isInPath || isInHead)
+        isSocket = request["method"]?.string == "GET"
+        // And where an answer is always a stream the name of the exchange says it.
+        let isInName = folder.lastPathComponent.hasPrefix("stream-")
+        isStreamAsked = request["body"]?["stream"]?.bool ?? (isInPath || isInHead || isSocket || isInName)
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
+        if isSocket, status == 200 {
+            // A message per line: how a socket's bytes were split is not for its reader to know.
+            let lines = String(decoding: body, as: UTF8.self).split(separator: "\n")
+            return FakeConnector.Script(reads: lines.map { .bytes(String($0)) }, isSocket: true)
+        }
         let reads = bytewise ? body.map { FakeConnector.Read.raw([$0]) } : body.isEmpty ? [] : [.raw(body)]
         return FakeConnector.Script(status: status, headers: headers, reads: reads)
     }
@@ -61,7 +71,7 @@ struct TranscriptTests {
         "openai-compatible": "compatible", "cohere-compatible": "cohere-compat",
         "dashscope-compatible": "dashscope", "gemini-openai": "gemini-openai-compat", "github": "github-models",
         "llamacpp": "llama-cpp", "lmstudio": "lm-studio", "qianfan-v2": "qianfan", "spark-http": "spark",
-        "zai": "zhipu", "bigmodel": "zhipu", "qianfan v2": "qianfan",
+        "zai": "zhipu", "bigmodel": "zhipu", "spark": "spark-websocket", "qianfan v2": "qianfan",
         // Without exchanges of their own: every general one must come out of them, too.
         "ollama-openai": "compatible", "ollama-cloud": "compatible", "iflow-openai": "compatible",
     ]
@@ -77,8 +87,11 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
-        + ["zhipu", "dashscope"] + variants.keys.sorted() + Catalogue.vendors.map(\.id)
+        [
+            "openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere",
+            "spark", "flowgpt", "fitten", "claude-web", "zhipu", "dashscope",
+        ]
+        + variants.keys.sorted() + Catalogue.vendors.map(\.id)
 
     /// Kinds with settings that make another wire of them.
     static let variants: [String: (kind: String, options: JSONObject)] = [
@@ -120,11 +133,14 @@ struct TranscriptTests {
         ) {
             if isThinking { $0.quirks = ["inline_thinking": true] }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+            AccountSetup.complete(&$0)
+            if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
             if let variant { $0.options.values = variant.options }
         }
-        let answer = exchange.script(bytewise: bytewise)
         let token = FakeConnector.Script.json(#"{"access_token":"t","expires_in":86400}"#)
-        let connector = FakeConnector(all: kind == "ernie" ? [token, answer, token, answer] : [answer, answer])
+        let before = kind == "ernie" ? [token] : AccountSetup.steps[kind] ?? []
+        let answer = exchange.script(bytewise: bytewise)
+        let connector = FakeConnector(scripts: before + [answer] + before + [answer])
         var call = makeCall(connector, stream: exchange.isStreamAsked, includeUsage: true)
         call.form = form
         let reply: Reply

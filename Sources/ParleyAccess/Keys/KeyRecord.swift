@@ -13,7 +13,8 @@ public final class KeyRecord: Sendable, Equatable {
     public let digest: KeyDigest
     /// The names of models it may use, each with at most one `*`; nil: all.
     public let models: [String]?
-    /// The model that answers whatever the client asks for; nil: the one asked for.
+    /// The model that answers whatever the client asks for; a `*` in it stands for the name asked for. Nil: the one
+    /// asked for.
     public let forcedModel: String?
     /// Request fields it sets, weakest first.
     public let overrides: [FieldOverride]
@@ -34,6 +35,15 @@ public final class KeyRecord: Sendable, Equatable {
         self.overrides = overrides
         self.expires = expires
         self.isGenerated = isGenerated
+    }
+
+    /// The model that answers where the client asks for `asked`: the forced one with that name in place of its `*`.
+    ///
+    /// - Returns: nil where the client decides, and where its name is wanted and missing.
+    public func forced(_ asked: String?) -> String? {
+        guard let forcedModel, let star = forcedModel.firstIndex(of: "*") else { return forcedModel }
+        guard let asked, !asked.isEmpty else { return nil }
+        return "\(forcedModel[..<star])\(asked)\(forcedModel[forcedModel.index(after: star)...])"
     }
 
     /// Whether both say the same.

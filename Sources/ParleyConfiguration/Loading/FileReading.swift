@@ -32,6 +32,11 @@ enum FileReading {
         guard fstat(descriptor, &status) == 0 else { throw FileFault(reason(errno)) }
         if status.st_mode & S_IFMT == S_IFDIR { throw FileFault("Is a directory") }
         guard status.st_mode & S_IFMT == S_IFREG else { throw FileFault("not a regular file") }
+        return try rest(of: descriptor, limit: limit)
+    }
+
+    /// What is left to read of an open file; more than `limit` bytes are refused.
+    static func rest(of descriptor: CInt, limit: Int) throws(FileFault) -> [UInt8] {
         var content: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {

@@ -73,7 +73,7 @@ struct ReferenceChecker {
                 return
             }
         }
-        guard !isKnown(name) else { return }
+        guard !isKnown(name), !isKnown(pattern: name) else { return }
         if listsAnswer {
             let known = providerNames.map { $0 + "/" }
             if let slash = name.firstIndex(of: "/"), !known.isEmpty {
@@ -90,6 +90,11 @@ struct ReferenceChecker {
 
     private func isKnown(_ name: String) -> Bool {
         names.match(name) != nil || isUpstream(name)
+    }
+
+    /// Whether some entry's name is one that a pattern can stand for.
+    private func isKnown(pattern: String) -> Bool {
+        pattern.contains("*") && names.all.contains { ModelNames.matches(pattern, $0) }
     }
 
     /// Whether a name is one of a provider's own.
@@ -122,7 +127,8 @@ struct ReferenceChecker {
         for value in values {
             guard case .section(let section) = value.content else { continue }
             let path = "keys[\(value.index)]"
-            if let model = section["model"] { resolve(model, path + ".model") }
+            // Its `*` is what the client asks for, which may be anything.
+            if let model = section["model"] { resolve(model, path + ".model", from: "*") }
             patterns(section, path + ".models")
             if let team = section["team"], case .string(let name) = team.content, !teams.contains(name) {
                 report.error(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import ParleyModels
+
 extension SettingsBuilder {
     /// What belongs to a route, and what to a reasoning chain.
     private static let routeOnly = [
@@ -70,7 +72,7 @@ extension SettingsBuilder {
             report.error(mark, path + ".of", "needs at least one model")
         }
         guard let strategy = section.choice("route", RouteSettings.Strategy.self) else { return nil }
-        if strategy != .fallback, let mark = section["route"]?.mark {
+        if Blueprint.Route.Kind(strategy) == nil, let mark = section["route"]?.mark {
             report.warning(mark, path + ".route", "\(strategy.rawValue) is not built yet; calls answer 501")
         }
         var route = RouteSettings(strategy: strategy, of: members(section, path))

@@ -19,7 +19,7 @@ public struct KeySettings: Sendable, Equatable {
     public var credential: Credential
     /// The names this key may use, each with at most one `*`; nil: all.
     public var models: [String]?
-    /// The model that answers whatever the client asks for; nil: the one asked for.
+    /// The model that answers whatever the client asks for, a `*` in it being the name asked for; nil: that name.
     public var model: String?
     /// Request members sent unless the client says otherwise.
     public var params = SettingMap()

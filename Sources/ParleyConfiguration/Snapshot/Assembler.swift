@@ -102,16 +102,16 @@ public struct Assembler: Sendable {
     }
 
     private func entry(_ name: String, _ route: RouteSettings, _ settings: Settings) -> Blueprint.Entry {
-        guard route.strategy == .fallback else {
+        guard let kind = Blueprint.Route.Kind(route.strategy) else {
             return Blueprint.Entry(
                 name, .unavailable(Self.unbuilt(name, "route: \(route.strategy.rawValue)")))
         }
-        let members = route.of.map { Blueprint.Member($0.model, priority: $0.priority) }
+        let members = route.of.map { Blueprint.Member($0.model, priority: $0.priority, weight: $0.weight) }
         let retry =
             route.retry == RetryOverrides()
             ? nil : RetryPolicy(settings.defaults.retry.applying(route.retry))
         return Blueprint.Entry(
-            name, .route(Blueprint.Route(.fallback, of: members, retry: retry)),
+            name, .route(Blueprint.Route(kind, of: members, retry: retry)),
             overrides: FieldOverride.list(params: route.params, force: SettingMap()),
             timeouts: ParleyCore.TimeoutOverrides(route.timeout))
     }

@@ -38,6 +38,20 @@ extension RetryPolicy {
     }
 }
 
+extension Blueprint.Route.Kind {
+    /// The strategy of settings; nil for one that is not built.
+    init?(_ strategy: RouteSettings.Strategy) {
+        switch strategy {
+        case .fallback: self = .fallback
+        case .roundRobin: self = .spread(.roundRobin)
+        case .random: self = .spread(.random)
+        case .weighted: self = .spread(.weighted)
+        case .race: self = .race
+        case .leastBusy, .fastest: return nil
+        }
+    }
+}
+
 extension FieldOverride {
     /// `params` and `force` as overrides, the forced ones last, since the last one wins.
     static func list(params: SettingMap, force: SettingMap) -> [FieldOverride] {
@@ -78,6 +92,11 @@ extension ProviderSetup {
         models = settings.renames.map { Rename($0.name, $0.upstream) }
         discover = settings.discover
         options = ProviderOptions(settings.options.object)
+        // Relative to the file, wherever the program was started.
+        if let directory = options.values["directory"]?.string, !directory.hasPrefix("/") {
+            let folder = FileReading.folder(of: settings.position.file)
+            options.values["directory"] = .string(folder + directory)
+        }
     }
 
     /// The same provider, with the configuration's default time limits where it sets none.

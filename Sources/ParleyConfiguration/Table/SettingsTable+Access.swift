@@ -18,7 +18,9 @@ extension SettingsTable {
             Setting(
                 "keys[].models", .oneOrMany(.pattern),
                 "The names it may use, each with at most one `*`. Absent or `*`: all."),
-            Setting("keys[].model", .model, "The model that answers whatever the client asks for."),
+            Setting(
+                "keys[].model", .model,
+                "The model that answers whatever the client asks for; a `*` in it stands for the name asked for."),
             Setting("keys[].params", .object, "Request members sent unless the client says otherwise."),
             Setting("keys[].force", .object, "Request members sent whatever the client says."),
             Setting(

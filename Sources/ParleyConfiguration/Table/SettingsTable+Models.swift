@@ -38,11 +38,11 @@ extension SettingsTable {
             "A name (an alias), a mapping with `route` and `of`, or a mapping with `reason` and `with`."),
         Setting(
             "models.*.route", .choice(noun: "strategy", RouteSettings.Strategy.allCases.map(\.rawValue)),
-            "How one of several models is chosen. Only `fallback` is built."),
+            "How one of several models is chosen. `least-busy` and `fastest` are not built yet."),
         Setting("models.*.of", .list, "The models to choose from. Required with `route`."),
         Setting("models.*.of[]", .sectionOr(.model), "A name, or a mapping."),
         Setting("models.*.of[].model", .model, "The model's name. Required."),
-        Setting("models.*.of[].weight", .number(0...1_000_000), "1", built: false, "Its share under `weighted`."),
+        Setting("models.*.of[].weight", .number(0...1_000_000), "1", "Its share under `weighted`."),
         Setting(
             "models.*.of[].priority", .integer(-1000...1000), "0",
             "Lower numbers come first; file order among equals."),

@@ -102,8 +102,11 @@ extension UpstreamFailure {
         }
     }
 
-    /// MiniMax's statuses.
+    /// MiniMax's statuses, and Spark's codes.
     private var vendorKind: ParleyError.Kind? {
+        if let sparkCode, hasSparkSession || status ?? 200 == 200 {
+            return SparkFailure.kind(sparkCode, message: message)
+        }
         guard let vendorStatus else { return nil }
         return switch vendorStatus {
         case 1001: .timeout
@@ -119,6 +122,7 @@ extension UpstreamFailure {
 
     private var isOverload: Bool {
         if status == 503 || status == 529 { return true }
+        if let sparkCode, SparkFailure.isOverload(sparkCode) { return true }
         let words = [code ?? "", type ?? "", message].joined(separator: " ").lowercased()
         return words.contains("overload")
     }

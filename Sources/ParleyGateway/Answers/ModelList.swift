@@ -12,12 +12,7 @@ extension Exchange {
     /// Lists exactly the models that this key may use and that resolve, as the client's vendor lists its own.
     func answerModels(_ key: KeyRecord) async throws(ParleyError) {
         await snapshot.lists.refreshIfNeeded(through: shard)
-        let names: [String]
-        if let forced = key.forcedModel {
-            names = [forced]
-        } else {
-            names = snapshot.lists.directory.names(allowedBy: key.models)
-        }
+        let names = names(for: key)
         switch dialect.id {
         case .anthropic:
             let target = request.head.target
@@ -28,9 +23,18 @@ extension Exchange {
         }
     }
 
+    /// Fetches the providers' lists anew, then lists the models.
+    func refreshModels(_ key: KeyRecord) async throws(ParleyError) {
+        try await client.awaitBody(of: request)
+        await snapshot.lists.refreshNow(through: shard)
+        try await answerModels(key)
+    }
+
     /// Describes one model; any name that a chat could use has a description, listed or not.
     func answerModel(_ name: String, _ key: KeyRecord) async throws(ParleyError) {
-        _ = try await resolve(name, key)
+        // A whole forced name does not hide what the others are; one with a `*` says where the name is looked for.
+        let isOpen = key.forcedModel?.contains("*") ?? false
+        _ = try await resolve(isOpen ? key.forced(name) ?? name : name, key)
         switch dialect.id {
         case .anthropic: answer(AnthropicModelList.model(name, created: created(name)))
         case .gemini: answer(GeminiModelList.model(name))

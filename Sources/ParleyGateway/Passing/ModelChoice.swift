@@ -40,7 +40,8 @@ extension Exchange {
         let isStored = passed.kind == .files || passed.kind == .batches
         if isStored, key.forcedModel != nil { throw Self.boundKey(key) }
         let provider = Route.query("provider", of: request.head.target) ?? request.head.chosenProvider
-        var name = key.forcedModel ?? named ?? request.head.chosenModel
+        var name = named ?? request.head.chosenModel
+        if key.forcedModel != nil { name = key.forced(name) }
         if name?.isEmpty == true { name = nil }
         if key.forcedModel == nil, let given = name, let provider, !given.hasPrefix("\(provider)/") {
             name = "\(provider)/\(given)"

@@ -44,6 +44,8 @@ struct Assembly: Sendable {
     let sources: [String: any UpstreamSource]
     let exact: [String: Blueprint.Entry]
     let wildcards: [(pattern: NamePattern, entry: Blueprint.Entry)]
+    /// The turns of the routes that count theirs, by the entries' names.
+    let turns: [String: Spread.Turns]
     /// The provider of each model that may be asked for without naming one.
     var bare: [String: String] = [:]
 
@@ -61,6 +63,8 @@ struct Assembly: Sendable {
             }
         }
         self.exact = exact
+        turns = Dictionary(
+            blueprint.entries.map { ($0.name, Spread.Turns()) }, uniquingKeysWith: { first, _ in first })
         // Sorting is stable in fact but not by promise, so the file order is part of the key.
         self.wildcards = wildcards.enumerated().sorted { a, b in
             let (left, right) = (a.element.pattern.specificity, b.element.pattern.specificity)
@@ -153,20 +157,26 @@ struct Assembly: Sendable {
         _ route: Blueprint.Route, of entry: Blueprint.Entry, as name: String, star: Substring?, _ retry: RetryPolicy,
         _ path: [String], _ findings: inout Findings
     ) -> Found? {
-        var members: [Found] = []
+        var members: [Spread.Member] = []
+        var height = 0
         for described in route.ordered {
             if let found = member(described.model, of: entry, star: star, route.retry ?? retry, path, &findings) {
-                members.append(found)
+                members.append(.init(found.model, priority: described.priority, weight: described.weight))
+                height = max(height, found.height)
             } else if star == nil, path.count > 1 {
                 return nil
             }
         }
         if route.members.isEmpty { findings.report(entry.name, nil, "A route needs at least one model in `of`.") }
         guard !members.isEmpty, star != nil || members.count == route.members.count else { return nil }
-        let height = members.map(\.height).max() ?? 0
-        switch route.kind {
-        case .fallback: return Found(model: Fallback(name, of: members.map(\.model)), height: height + 1)
-        }
+        let model: any Model =
+            switch route.kind {
+            case .fallback: Fallback(name, of: members.map(\.model))
+            case .race: Race(name, of: members.map(\.model))
+            case .spread(let strategy):
+                Spread(name, strategy, of: members, turns: turns[entry.name] ?? Spread.Turns())
+            }
+        return Found(model: model, height: height + 1)
     }
 
     private func member(

@@ -44,6 +44,10 @@ public struct Blueprint: Sendable, Equatable {
         public enum Kind: Sendable, Equatable {
             /// In order, the next one when one fails.
             case fallback
+            /// Spread over the members, then as `fallback`.
+            case spread(SpreadStrategy)
+            /// All at once.
+            case race
         }
 
         /// How it chooses.
@@ -73,11 +77,14 @@ public struct Blueprint: Sendable, Equatable {
         public var model: String
         /// Members of a lower number come first.
         public var priority: Int
+        /// Its share where the route chooses by weight.
+        public var weight: Double
 
         /// A member.
-        public init(_ model: String, priority: Int = 0) {
+        public init(_ model: String, priority: Int = 0, weight: Double = 1) {
             self.model = model
             self.priority = priority
+            self.weight = weight
         }
     }
 

@@ -22,8 +22,16 @@ public struct Fallback: Model {
     /// - Throws: at once what the next member could not do better: the client's own mistakes, or `cancelled`. When
     ///   every member failed, an error that lists them.
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
+        var rest = members[...]
+        return try await Self.ask(call, for: name) { rest.popFirst() }
+    }
+
+    /// Asks the members that `next` names, one after the other, until one answers; throws as ``answer(_:)`` does.
+    static func ask(
+        _ call: Call, for name: String, next: () -> (any Model)?
+    ) async throws(ParleyError) -> Reply {
         var failures = FallbackFailures(route: name)
-        for member in members {
+        while let member = next() {
             try stopIfCancelled()
             // The first member is asked in any case, so that there is an answer to why there is none.
             if !failures.isEmpty, call.deadline <= .now() { break }
@@ -31,7 +39,7 @@ public struct Fallback: Model {
                 return try await member.answer(call)
             } catch {
                 try stopIfCancelled()
-                guard call.isRepeatable, Self.isWorthMovingOn(after: error) else { throw error }
+                guard call.isRepeatable, isWorthMovingOn(after: error) else { throw error }
                 failures.append(member.name, error)
             }
         }

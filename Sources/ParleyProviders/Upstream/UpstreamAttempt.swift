@@ -22,6 +22,8 @@ final class UpstreamAttempt {
     let call: Call
     /// The way of the answer.
     private(set) var route: UpstreamRoute
+    /// Set where the service does not say how many tokens an answer has.
+    private(set) var estimate: EstimatedUsage?
 
     /// Writes the request.
     @inline(never)
@@ -36,6 +38,7 @@ final class UpstreamAttempt {
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
+        estimate = prepared.estimate
         self.call = consume call
     }
 
@@ -65,7 +68,8 @@ final class UpstreamAttempt {
     private func opened(_ reader: AnswerReader, _ isLast: Bool) async throws(ParleyError) -> Reply? {
         do throws(ParleyError) {
             let content = try await AnswerOpening(reader: reader, attempt: self).content()
-            return Reply(content, headers: reader.headers.passedOn)
+            let marks = estimate != nil && content.isEstimated ? [CountAttempt.estimated] : []
+            return Reply(content, headers: reader.headers.passedOn + marks)
         } catch {
             reader.cancel()
             // Some say in an answer of status 200 that they refuse the token.
@@ -86,6 +90,14 @@ final class UpstreamAttempt {
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
+        estimate = prepared.estimate
+    }
+
+    /// A decoder of the answer, which guesses what the service does not say.
+    func makeStreamDecoder() -> any StreamDecoder {
+        let decoder = route.upstream.makeStreamDecoder()
+        guard let estimate else { return decoder }
+        return EstimatingDecoder(decoder, estimate)
     }
 
     private func open() async throws(ParleyError) -> AnswerReader {
@@ -99,7 +111,12 @@ final class UpstreamAttempt {
     @inline(never)
     private func open(by opener: any AnswerOpener) async throws(ParleyError) -> AnswerReader {
         signed = nil
-        return AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        do throws(ParleyError) {
+            return AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        } catch {
+            provider.credentials.note(error, of: credential, at: .now())
+            throw error
+        }
     }
 
     @inline(never)

@@ -14,7 +14,7 @@ enum Native {
     /// The dialects, by the folder of their exchanges.
     static let dialects: [String: any Dialect] = [
         "ollama": Ollama(), "cohere": Cohere(), "zhipu-v3": Zhipu(), "ernie": Ernie(),
-        "dashscope-native": DashScope(multimodal: true),
+        "dashscope-native": DashScope(multimodal: true), "spark-websocket": Spark(),
     ]
     /// What the path of a chat has in it, by folder: others hold other APIs, too.
     private static let paths = [
@@ -210,7 +210,7 @@ struct NativeReplayTests {
         var request = ChatRequest(model: "m", messages: [])
         var user = Message(.user, [.text("a")])
         // Where images are taken at all, they have no detail.
-        if name != "zhipu-v3", name != "ernie" {
+        if name != "zhipu-v3", name != "ernie", name != "spark-websocket" {
             user.content.append(.image(url: "data:image/png;base64,AA==", detail: "low"))
         }
         user.name = "n"
@@ -232,6 +232,7 @@ struct NativeReplayTests {
         request.user = "u"
         request.temperature = 0
         request.maxTokens = 9
+        request.topP = 0.5
         request.stop = ["a stop of more than twenty characters"]
         request.seed = 1
         request.topK = 2

@@ -78,6 +78,26 @@ struct AccessTests {
         }
     }
 
+    @Test("A * in a key's model is the name that the client asks for, and `models` still says which")
+    func openForcedModel() async throws {
+        var setup = GatewayUnderTest.Setup()
+        setup.models = ["team/fast: up/a", "team/smart: up/b", "fast: up/c"]
+        setup.keys = ["{name: test, key: \(GatewayUnderTest.key), model: team/*, models: [team/fast, team/gone]}"]
+        try await GatewayUnderTest.run(setup) { gateway, upstream in
+            let answer = try await gateway.post(Bodies.chat("fast"))
+            #expect(answer.status == 200 && answer["x-parley-model"] == "team/fast")
+            #expect(await upstream.requests().map(\.model) == ["a"])
+            #expect(try await gateway.post(Bodies.chat("smart")).status == 403)
+            #expect(try await gateway.post(Bodies.chat("gone")).status == 404)
+            #expect(try await gateway.post(Bodies.chat(nil)).status == 400)
+            let list = try await gateway.get("/v1/models")
+            let ids = (list.json["data"] as? [[String: Any]] ?? []).compactMap { $0["id"] as? String }
+            #expect(ids == ["fast"])
+            #expect(try await gateway.get("/v1/models/fast").status == 200)
+            #expect(try await gateway.get("/v1/models/smart").status == 403)
+        }
+    }
+
     @Test("A client's own request id is kept")
     func keptID() async throws {
         try await GatewayUnderTest.run { gateway, _ async throws in

@@ -33,7 +33,10 @@ struct ProviderConformanceTests {
             $0.models = [.init(model, model)]
             if kind == "qianfan" { $0.options.values["secret_key"] = "s" }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+            if kind == "iflow" { $0.options.values["mode"] = "api" }
+            if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
             if kind == "vertex" { $0.options.values = ["project": "p", "location": "us-central1"] }
+            AccountSetup.complete(&$0)
         }
         guard let made else { return [] }
         _ = await thrown(by: made, call)

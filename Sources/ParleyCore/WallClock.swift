@@ -4,21 +4,21 @@
 import Glibc
 
 /// Wall-clock time without Foundation.
-enum WallClock {
+public enum WallClock {
     private static let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let months = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
     /// Seconds since 1970.
-    static func seconds() -> Int {
+    public static func seconds() -> Int {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return time.tv_sec
     }
 
     /// A time as HTTP writes it (RFC 9110 section 5.6.7), e.g. `Sun, 06 Nov 1994 08:49:37 GMT`.
-    static func httpDate(_ seconds: Int) -> String {
+    public static func httpDate(_ seconds: Int) -> String {
         var time = time_t(seconds)
         var parts = tm()
         gmtime_r(&time, &parts)

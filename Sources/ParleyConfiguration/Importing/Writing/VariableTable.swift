@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+/// Gives every secret of an imported configuration the name of a variable.
+///
+/// Names that the source takes from the environment are kept; a secret that occurs twice has one name.
+struct VariableTable {
+    private struct Placeholder: Hashable {
+        var value: String?
+        var hint: String
+    }
+
+    /// The variables in the order in which the file needs them.
+    private(set) var variables: [ImportVariable] = []
+    private var names: [Placeholder: String] = [:]
+
+    init(_ imported: ImportedConfiguration) {
+        var used = NameSet()
+        var indices: [String: Int] = [:]
+        let values = imported.values
+        for (path, value) in values {
+            Self.walk(value, path) { leaf, setting in
+                guard case .template(let parts) = leaf else { return }
+                for case .variable(let name, let fallback) in parts {
+                    _ = used.unique(name, separator: "_")
+                    if let index = indices[name] {
+                        variables[index].hasDefault = variables[index].hasDefault && fallback != nil
+                        continue
+                    }
+                    indices[name] = variables.count
+                    variables.append(
+                        ImportVariable(
+                            name: name, value: imported.knownVariables[name], setting: setting,
+                            isFromEnvironment: true, hasDefault: fallback != nil))
+                }
+            }
+        }
+        var byValue: [String: String] = [:]
+        for (path, value) in values {
+            Self.walk(value, path) { leaf, setting in
+                guard case .secret(let value, let hint) = leaf else { return }
+                let place = Placeholder(value: value, hint: hint)
+                guard names[place] == nil else { return }
+                if let value, let known = byValue[value] {
+                    names[place] = known
+                    return
+                }
+                let name = used.unique(VariableNames.name(hint), separator: "_")
+                names[place] = name
+                if let value { byValue[value] = name }
+                variables.append(
+                    ImportVariable(name: name, value: value, setting: setting, isFromEnvironment: false))
+            }
+        }
+    }
+
+    /// The variable of a secret.
+    func name(_ value: String?, hint: String) -> String {
+        names[Placeholder(value: value, hint: hint)] ?? VariableNames.name(hint)
+    }
+
+    private static func walk(_ value: ImportValue, _ path: String, _ visit: (ImportValue, String) -> Void) {
+        switch value {
+        case .list(let elements): for element in elements { walk(element, path, visit) }
+        case .map(let entries): for entry in entries { walk(entry.value, path + "." + entry.name, visit) }
+        default: visit(value, path)
+        }
+    }
+}
+
+/// Writes variables as files that shells, systemd and Docker read.
+enum EnvironmentFile {
+    /// One `NAME='value'` per line, those without a value as comments.
+    static func text(_ variables: [ImportVariable]) -> String {
+        variables.map { variable in
+            guard let value = variable.value else { return "# \(variable.name)=\n" }
+            return "\(variable.name)=\(quoted(value))\n"
+        }.joined()
+    }
+
+    /// The value for a shell: bare where nothing in it means anything there.
+    static func quoted(_ value: String) -> String {
+        let isPlain = value.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || "_-./:,+@%=".utf8.contains(byte)
+        }
+        return isPlain && !value.isEmpty ? value : "'" + value.replacing("'", with: #"'\''"#) + "'"
+    }
+}
