@@ -109,7 +109,7 @@ private struct EventsModel: Model {
         }
         task.cancel()
         #expect(await task.value?.kind == .cancelled)
-        #expect(runners.allSatisfy(\.wasCancelled))
+        #expect(runners.allSatisfy { $0.wasCancelled })
     }
 
     @Test func `of two that answer only one is kept open`() async throws {
