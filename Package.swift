@@ -29,6 +29,7 @@ let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "s
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -46,6 +47,8 @@ let package = Package(
             url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: ["ConfigurationSupport"]),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // Only for the type of paths in swift-subprocess's interface.
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
     ],
     targets: [
         .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
@@ -56,7 +59,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ParleyProviders",
-            dependencies: ["ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras, subprocess],
+            dependencies: [
+                "ParleyCore", "ParleyWire", "ParleyDialects", nio, crypto, cryptoExtras, subprocess, system,
+            ],
             swiftSettings: settings),
         .target(name: "ParleyModels", dependencies: ["ParleyCore", nio], swiftSettings: settings),
         .target(name: "ParleyAccess", dependencies: ["ParleyCore", crypto, nio], swiftSettings: settings),
@@ -79,8 +84,8 @@ let package = Package(
         .target(
             name: "ParleyConsole",
             dependencies: [
-                "ParleyCore", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", "ParleyStore", hummingbird, nio,
-                log,
+                "ParleyCore", "ParleyWire", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", hummingbird, nio,
+                posix, log,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -113,6 +118,9 @@ let package = Package(
             name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
             name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore"], swiftSettings: settings),
+        .testTarget(
+            name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders"],
+            swiftSettings: settings),
         .testTarget(
             name: "ParleyConfigurationTests",
             dependencies: ["ParleyConfiguration", "ParleyAccess", "ParleyProviders", "ParleyCore"],

@@ -5,10 +5,10 @@ import NIOCore
 import NIOHTTP1
 import ParleyCore
 import ParleyDialects
-import ParleyProviders
 import ParleyWire
 
 @testable import ParleyGateway
+@testable import ParleyProviders
 
 /// One thing that reads bytes a peer wrote. It must not crash, hang, or hold more and more memory.
 struct FuzzTarget: Sendable {
@@ -35,6 +35,16 @@ struct FuzzTarget: Sendable {
                 let intake = try? dialect.intake(ByteBuffer(bytes: rest))
             else { return }
             _ = try? dialect.decodeRequest(intake.body)
+        },
+        FuzzTarget(name: "agent-peer") { bytes in
+            var peer = AgentPeer(AgentFlavour(hasOldRequests: true), permissions: .all)
+            _ = peer.adopt("s")
+            _ = peer.prompt("s", [])
+            var lines = JSONLines()
+            pieces(bytes) { piece in
+                lines.push(ByteBuffer(bytes: piece))
+                while let line = try? lines.next() { _ = peer.receive(line) }
+            }
         },
         FuzzTarget(name: "response-framing") { bytes in
             var framing = ResponseFraming()

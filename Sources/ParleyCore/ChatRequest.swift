@@ -301,4 +301,20 @@ public struct DialectID: Sendable, Hashable {
     public static let ollama = DialectID("ollama")
     /// Cohere's chat, version 2.
     public static let cohere = DialectID("cohere")
+    /// FlowGPT's chat.
+    public static let flowGPT = DialectID("flowgpt")
+    /// Fitten Code's chat.
+    public static let fitten = DialectID("fitten")
+    /// The chat of Claude's web site.
+    public static let claudeWeb = DialectID("claude-web")
+    /// iFLYTEK Spark's WebSocket frames.
+    public static let spark = DialectID("spark")
+    /// The Agent Client Protocol.
+    public static let acp = DialectID("acp")
+    /// Zhipu's older API, version 3.
+    public static let zhipu = DialectID("zhipu-v3")
+    /// Baidu's older API of ERNIE, with an access token.
+    public static let ernie = DialectID("ernie")
+    /// Alibaba DashScope's own API.
+    public static let dashscope = DialectID("dashscope")
 }

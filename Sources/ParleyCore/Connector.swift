@@ -17,7 +17,9 @@ public protocol Connector: Sendable {
 
     /// Opens a WebSocket: `request` is a `GET` whose head is complete but for the headers of the handshake itself.
     ///
-    /// - Throws: `upstreamUnavailable`, `timeout` or `cancelled`.
+    /// The socket counts as one request of the endpoint's limit until it is closed. Cancelling the task closes the
+    /// connection, in every phase.
+    /// - Throws: `upstreamUnavailable`, also where the answer is no proper handshake; `timeout` or `cancelled`.
     func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening
 
     /// Waits without holding a thread; returns early, throwing `cancelled`, when the task is cancelled.
@@ -81,6 +83,8 @@ public struct UpstreamRequest: Sendable {
     public var upload: UpstreamUpload?
     /// Whether sending it twice does no harm, so that a stale connection may be replaced at any time.
     public var isIdempotent: Bool
+    /// Whether it asks for a WebSocket. Set by the connector.
+    public var isUpgrade = false
     /// When the connection must stand.
     public var connectTimeout: TimeAmount
     /// When the head must have arrived.
@@ -115,6 +119,8 @@ public final class Endpoint: Sendable {
     public let proxy: ProxyAddress?
     /// The most connections at once over all event loops; nil is no limit.
     public let connectionLimit: Int?
+    /// A Unix-domain socket to connect to instead; host and port then say nothing.
+    public let socketPath: String?
 
     /// An endpoint; the certificate authority is a file path.
     public init(
@@ -127,6 +133,18 @@ public final class Endpoint: Sendable {
         self.certificateAuthority = certificateAuthority
         self.proxy = proxy
         self.connectionLimit = connectionLimit
+        socketPath = nil
+    }
+
+    /// A Unix-domain socket of this machine.
+    public init(socketPath: String) {
+        host = "localhost"
+        port = 0
+        isSecure = false
+        certificateAuthority = nil
+        proxy = nil
+        connectionLimit = nil
+        self.socketPath = socketPath
     }
 }
 

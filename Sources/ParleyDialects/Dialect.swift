@@ -18,6 +18,9 @@ public protocol Dialect: Sendable {
     /// How an upstream's stream is framed.
     var framing: StreamFraming { get }
 
+    /// What to do when the service sends a web page in place of an answer, to be put behind the words that say so.
+    var pageAdvice: String { get }
+
     /// What a stream to a client can bear while it waits, between two frames; empty where there is nothing.
     var keepAlive: StaticString { get }
 
@@ -85,6 +88,9 @@ extension Dialect {
 
     /// Server-sent events.
     public var framing: StreamFraming { .serverSentEvents }
+
+    /// Nothing in particular.
+    public var pageAdvice: String { "" }
 
     /// A comment line, which readers of server-sent events skip.
     public var keepAlive: StaticString { ": keep-alive\n\n" }

@@ -92,10 +92,16 @@ extension Exchange {
         }
     }
 
+    /// Writes answers and errors in the dialect of this route from now on.
+    func speak(_ route: Route) {
+        // The model list has one path for both, also where it is refreshed; the version header tells who asks.
+        if case .refreshModels = route, request.head.isAnthropic { return speak(.anthropic) }
+        speak(route.dialect)
+    }
+
     /// Writes answers and errors in this dialect from now on.
     func speak(_ id: DialectID) {
         guard id != .openAIChat || request.head.isAnthropic else { return }
-        // The model list has one path for both; the version header tells who asks.
         let wanted = id == .openAIChat && request.head.isAnthropic && request.head.method != .POST ? .anthropic : id
         if let known = try? Dialects.dialect(wanted) { dialect = known }
     }

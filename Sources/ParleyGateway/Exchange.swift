@@ -86,7 +86,11 @@ final class Exchange {
     private func perform() async throws(ParleyError) {
         defer { asked = nil }
         try begin()
-        guard let asked else { return }
+        guard let asked else {
+            // Whom the control plane lets in is its own affair.
+            if request.head.relayed != nil { try await relayToConsole() }
+            return
+        }
         if case .generate = asked.route { try await generate(asked) } else { try await other(asked) }
     }
 
@@ -97,11 +101,10 @@ final class Exchange {
         let target = request.head.target
         guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
             speak(Route.dialect(ofUnknown: target))
-            throw ParleyError(
-                .notFound, "Unknown path: \(request.head.method.rawValue) \(Route.path(of: target).prefix(200)).",
-                code: "unknown_url")
+            throw unknownPath()
         }
-        speak(route.dialect)
+        speak(route)
+        if route == .console { return }
         if request.head.method == .OPTIONS { return answerPreflight(route) }
         guard route.methods.contains(request.head.method) else {
             throw ParleyError(
@@ -129,13 +132,21 @@ final class Exchange {
         case .pass(let path): try await pass(path, key)
         case .stored(let stored): try await answerStored(stored, key)
         case .models: try await answerModels(key)
+        case .refreshModels: try await refreshModels(key)
         case .model(let name, _): try await answerModel(name, key)
         case .billingSubscription: answerSubscription()
         case .billingUsage: answerBillingUsage()
         case .planned(let path):
             throw ParleyError(.notImplemented, "\(path) is not built yet.", code: "not_implemented")
-        case .generate, .health, .healthLive, .healthReady: break
+        case .generate, .console, .health, .healthLive, .healthReady: break
         }
+    }
+
+    /// What is said to a path that is none.
+    func unknownPath() -> ParleyError {
+        let path = Route.path(of: request.head.target).prefix(200)
+        return ParleyError(
+            .notFound, "Unknown path: \(request.head.method.rawValue) \(path).", code: "unknown_url")
     }
 
     /// An answer to a conversation, in whichever dialect, start to end.

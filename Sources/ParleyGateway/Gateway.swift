@@ -31,7 +31,7 @@ public final class Gateway: Sendable {
     ) async throws -> Gateway {
         let tls = try Listener.tls(settings.tls)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, loops))
-        let state = GatewayState(responses: responses ?? MemoryResponseStore())
+        let state = GatewayState(responses: responses ?? MemoryResponseStore(), isSecure: tls != nil)
         let contexts = TLSContexts()
         let limits = EndpointLimits()
         var shards: [ObjectIdentifier: Shard] = [:]
@@ -80,6 +80,11 @@ public final class Gateway: Sendable {
         for shard in shards { shard.adopt(snapshot) }
     }
 
+    /// Relays the paths of the control plane to where it listens; nil: they are unknown paths.
+    public func relay(console: Endpoint?) {
+        for shard in shards { shard.relay(console: console) }
+    }
+
     /// Runs something on an event loop of the gateway, where `connector` works.
     public func run<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) async -> Result {
         await shards[0].run(body).value
@@ -89,7 +94,9 @@ public final class Gateway: Sendable {
     public var running: Int { state.requests }
 
     /// Stops: no new connections, running calls finish within `drain`, the rest end with a proper error.
-    public func stop(drain: TimeAmount) async {
+    ///
+    /// - Parameter whenDrained: ends what calls have left running, while the event loops still turn.
+    public func stop(drain: TimeAmount, whenDrained: () async -> Void = {}) async {
         state.drain()
         for listener in listeners { try? await listener.close() }
         for shard in shards { await shard.wakeIdle() }
@@ -103,6 +110,7 @@ public final class Gateway: Sendable {
         while state.connections > 0, NIODeadline.now() < farewell {
             try? await Task.sleep(nanoseconds: 10_000_000)
         }
+        await whenDrained()
         for shard in shards { await shard.stop() }
         try? await group.shutdownGracefully()
     }

@@ -8,12 +8,15 @@ import Synchronization
 final class GatewayState: Sendable {
     /// The answers of Responses that clients may go on from.
     let responses: any ResponseStore
+    /// Whether clients' connections are encrypted.
+    let isSecure: Bool
     private let draining = Atomic<Bool>(false)
     private let connectionCount = Atomic<Int>(0)
     private let running = Atomic<Int>(0)
 
-    init(responses: any ResponseStore) {
+    init(responses: any ResponseStore, isSecure: Bool) {
         self.responses = responses
+        self.isSecure = isSecure
     }
 
     /// Whether the server is shutting down: no new requests are taken.

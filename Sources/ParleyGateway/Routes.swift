@@ -17,7 +17,11 @@ enum Route: Sendable, Equatable {
     /// A question about a response that was kept.
     case stored(Stored)
     case models(DialectID)
+    /// The list of models, fetched anew first.
+    case refreshModels(DialectID)
     case model(String, DialectID)
+    /// A path of the control plane, which is relayed to it.
+    case console
     case health
     case healthLive
     case healthReady
@@ -47,7 +51,8 @@ enum Route: Sendable, Equatable {
     /// The methods the path has.
     var methods: [HTTPMethod] {
         switch self {
-        case .generate, .countTokens, .embed: [.POST]
+        case .generate, .countTokens, .embed, .refreshModels: [.POST]
+        case .console: [.GET, .HEAD, .POST, .PUT, .PATCH, .DELETE]
         case .models, .model, .health, .healthLive, .healthReady, .billingSubscription, .billingUsage: [.GET, .HEAD]
         case .pass(let path): path.methods
         case .stored(let stored):
@@ -65,9 +70,10 @@ enum Route: Sendable, Equatable {
         switch self {
         case .generate(let generation), .countTokens(let generation): generation.dialect
         case .embed(let embedding): embedding.dialect
-        case .models(let dialect), .model(_, let dialect): dialect
+        case .models(let dialect), .refreshModels(let dialect), .model(_, let dialect): dialect
         case .stored: .openAIResponses
-        case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .pass, .planned:
+        case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .pass, .planned,
+            .console:
             .openAIChat
         }
     }
@@ -83,6 +89,7 @@ enum Route: Sendable, Equatable {
         "/messages/count_tokens": .countTokens(Generation(dialect: .anthropic)),
         "/embeddings": .embed(Embedding(dialect: .openAIChat)),
         "/models": .models(.openAIChat),
+        "/models/refresh": .refreshModels(.openAIChat),
         "/health": .health,
         "/health/live": .healthLive,
         "/health/ready": .healthReady,
@@ -109,10 +116,22 @@ enum Route: Sendable, Equatable {
             let name = percentDecoded(short.dropFirst("/models/".count))
             return name.isEmpty ? nil : .model(name, .openAIChat)
         }
+        if isConsole(target) { return .console }
         if let stored = stored(short) { return stored }
         if let passed = PassedPath.find(path) { return .pass(passed) }
         let first = short.dropFirst().prefix { $0 != "/" }
         return planned.contains("/" + first) && path.hasPrefix("/v1/") ? .planned(String(path)) : nil
+    }
+
+    /// What is relayed to the control plane: these paths and everything below them.
+    private static let consolePaths = ["/oauth"]
+
+    /// Whether a request target is one of the control plane's.
+    static func isConsole(_ target: String) -> Bool {
+        // Asked of every request: what nearly all are for goes first.
+        guard !target.utf8.starts(with: "/v1/".utf8) else { return false }
+        let path = path(of: target)
+        return consolePaths.contains { path == $0 || path.hasPrefix($0 + "/") }
     }
 
     /// The dialect of errors on a path that is none: clients of Gemini's API are told apart by its version.

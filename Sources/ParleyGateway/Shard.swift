@@ -24,8 +24,11 @@ final class Shard: @unchecked Sendable {
     let accessLog: AccessLog?
     /// The live configuration; a call reads it once, at its start.
     private(set) var snapshot: Snapshot
+    /// Where the control plane listens; nil where its paths are not served here.
+    private(set) var console: Endpoint?
     var clients = SweepList<ClientConnection>()
     var streams = SweepList<UpstreamStream>()
+    var sockets = SweepList<UpstreamSocket>()
     var pendings = SweepList<Pending>()
     var ids = RequestIDs()
     var clock = DateHeader()
@@ -85,6 +88,11 @@ final class Shard: @unchecked Sendable {
         loop.execute { self.snapshot = snapshot }
     }
 
+    /// Relays the paths of the control plane to where it listens.
+    func relay(console: Endpoint?) {
+        loop.execute { self.console = console }
+    }
+
     /// Runs a task on this shard's loop.
     @discardableResult
     func run<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Task<Result, Never> {
@@ -94,6 +102,7 @@ final class Shard: @unchecked Sendable {
     private func sweep() {
         let now = NIODeadline.now()
         for stream in streams.due(now) { stream.sweep(now: now) }
+        for socket in sockets.due(now) { socket.sweep(now: now) }
         for pending in pendings.due(now) { pending.sweep(now: now) }
         if clientsSwept + clientInterval <= now {
             clientsSwept = now
@@ -140,6 +149,29 @@ extension Shard: Connector {
                 guard isStale, !isSecondTry, !isSent || request.isIdempotent else { throw error }
                 isSecondTry = true
             }
+        }
+    }
+
+    func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening {
+        let handshake = WebSocketHandshake()
+        var request = request
+        handshake.write(to: &request.head)
+        request.isUpgrade = true
+        // Nothing is said on a socket before it is open.
+        request.isIdempotent = true
+        let answer = try await open(request)
+        guard let socket = (answer as? UpstreamStream)?.socket else {
+            guard (200..<300).contains(answer.status) else { return .refused(answer) }
+            answer.cancel()
+            throw ParleyError(
+                .upstreamUnavailable, "The upstream has no WebSocket there: it answered with status \(answer.status).")
+        }
+        do throws(ParleyError) {
+            try handshake.check(answer.headers)
+            return .open(socket)
+        } catch {
+            socket.fail(error)
+            throw error
         }
     }
 

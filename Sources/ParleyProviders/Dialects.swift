@@ -13,6 +13,9 @@ public enum Dialects {
     /// Every dialect, in the order of the documentation.
     public static let all: [any Dialect] = [
         openAIChat, OpenAIResponses(), OpenAICompletions(), Anthropic(), Gemini(), Bedrock(), Ollama(), Cohere(),
+        FlowGPT(), FittenCode(), ClaudeWeb(),
+        Spark(), Agent(),
+        Zhipu(), Ernie(), DashScope(),
     ]
 
     private static let byID = Dictionary(all.map { ($0.id, $0) }) { first, _ in first }

@@ -22,6 +22,12 @@ public protocol ModelSource: Sendable {
     /// What answers a request that is passed on and names no model; nil where this provider is not known to have it.
     func passing(_ request: PassedRequest) -> (any Model)?
 
+    /// How its user signs in at the vendor's own page; nil where that is not how this provider works.
+    var signIn: (any SignsIn)? { get }
+
+    /// Whether tokens of this provider have to survive a restart, so that it is of no use without a store.
+    var keepsTokens: Bool { get }
+
     /// Asks the service which models it has; those that the configuration names come first.
     func discover(_ connector: any Connector) async throws(ParleyError) -> [ListedModel]
 }
@@ -29,6 +35,12 @@ public protocol ModelSource: Sendable {
 extension ModelSource {
     /// Nothing is passed on.
     public func passing(_ request: PassedRequest) -> (any Model)? { nil }
+
+    /// Nobody signs in.
+    public var signIn: (any SignsIn)? { nil }
+
+    /// Nothing is kept.
+    public var keepsTokens: Bool { false }
 }
 
 /// A model as a service lists it.

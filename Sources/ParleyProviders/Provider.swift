@@ -86,6 +86,8 @@ public struct Face: Sendable {
     public var target: Target
     /// What opens answers where one HTTP request is not enough; then `authorize` is not asked.
     public var opener: (any AnswerOpener)?
+    /// Whether the service says no tokens: they are then estimated, and the answer is marked `x-parley-estimated`.
+    public var estimatesUsage = false
 
     /// A face whose requests are always written anew.
     public init(_ dialect: any Dialect, at target: Target, opener: (any AnswerOpener)? = nil) {
@@ -112,17 +114,21 @@ public final class Target: Sendable {
     public let path: String
     /// The provider's own time limits.
     public let timeouts: TimeoutOverrides
+    /// Headers of these requests alone, beside what signs them in.
+    public let headers: [HeaderField]
     /// The client's request, where it is passed on as it came: it says what type the body has.
     public let passed: PassedRequest?
 
     /// A place to send requests to.
     public init(
-        endpoint: Endpoint, method: String, path: String, timeouts: TimeoutOverrides, passed: PassedRequest? = nil
+        endpoint: Endpoint, method: String, path: String, timeouts: TimeoutOverrides, headers: [HeaderField] = [],
+        passed: PassedRequest? = nil
     ) {
         self.endpoint = endpoint
         self.method = method
         self.path = path
         self.timeouts = timeouts
+        self.headers = headers
         self.passed = passed
     }
 
@@ -131,6 +137,14 @@ public final class Target: Sendable {
 
     /// The same server and limits, for requests to another path.
     public func with(path: String) -> Target {
-        Target(endpoint: endpoint, method: method, path: path, timeouts: timeouts, passed: passed)
+        Target(
+            endpoint: endpoint, method: method, path: path, timeouts: timeouts, headers: headers, passed: passed)
+    }
+
+    /// The same with one header more.
+    public func adding(_ header: HeaderField) -> Target {
+        Target(
+            endpoint: endpoint, method: method, path: path, timeouts: timeouts, headers: headers + [header],
+            passed: passed)
     }
 }

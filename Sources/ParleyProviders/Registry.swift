@@ -46,6 +46,27 @@ public enum Registry {
         ) { setup throws(ProviderError) in ProviderSource(try BedrockProvider(setup), setup: setup) },
         own("ollama", OllamaProvider.summary) { setup throws(ProviderError) in try OllamaProvider(setup) },
         own("cohere", CohereProvider.summary) { setup throws(ProviderError) in try CohereProvider(setup) },
+        own("flowgpt", FlowGPTProvider.summary, options: FlowGPTProvider.options) { setup throws(ProviderError) in
+            try FlowGPTProvider(setup)
+        },
+        own("fitten", FittenProvider.summary, options: FittenProvider.options) { setup throws(ProviderError) in
+            try FittenProvider(setup)
+        },
+        own("claude-web", ClaudeWebProvider.summary, options: ClaudeWebProvider.options) {
+            setup throws(ProviderError) in try ClaudeWebProvider(setup)
+        },
+        Kind(
+            name: "spark", summary: SparkProvider.summary, isBuilt: true, options: SparkProvider.options
+        ) { setup throws(ProviderError) in try SparkSource(setup) },
+        Kind(name: "iflow", summary: IFlow.summary, isBuilt: true, options: IFlow.options) {
+            setup throws(ProviderError) in try IFlow.make(setup)
+        },
+        own("acp", ACPProvider.summary, options: ACPProvider.options) { setup throws(ProviderError) in
+            try ACPProvider(setup)
+        },
+        own("zhipu", ZhipuProvider.summary, options: ZhipuProvider.options, ZhipuProvider.make),
+        own("qianfan", QianfanProvider.summary, options: QianfanProvider.options, QianfanProvider.make),
+        own("dashscope", DashScopeProvider.summary, options: DashScopeProvider.options, DashScopeProvider.make),
     ]
 
     private static let catalogued: [Kind] = Catalogue.vendors.map { compatible($0, $0.name) }
@@ -98,18 +119,7 @@ public enum Registry {
 
     /// Kinds that a configuration may name and that answer `notImplemented`, with the settings they will have.
     private static let unbuilt: [Kind] = [
-        later("zhipu", "Zhipu GLM, native API", ["api"]),
-        later("spark", "iFlytek Spark, native API", ["app_id", "api_secret", "transport"]),
-        later("qianfan", "Baidu Qianfan, native API", ["secret_key", "api"]),
-        later("dashscope", "Alibaba DashScope, native API", []),
-        later("iflow", "iFlow", ["mode", "command", "url", "permission", "client_id", "client_secret"]),
-        later(
-            "acp", "A coding agent",
-            ["command", "directory", "environment", "processes", "permission", "show_tools"]),
-        later("flowgpt", "FlowGPT", ["token", "device_id", "default_model"]),
-        later("fitten", "Fitten Code", ["username", "password"]),
-        later("claude-web", "Claude's web site", ["cookie", "conversation", "prompt"]),
-        later("replicate", "Replicate", []),
+        later("replicate", "Replicate", [])
     ]
 
     private static func later(_ name: String, _ summary: String, _ options: [String]) -> Kind {

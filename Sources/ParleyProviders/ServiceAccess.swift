@@ -76,7 +76,9 @@ struct ServiceAccess: Sendable {
         let accept = target.passed != nil ? "*/*" : contentType == nil ? "application/json" : accept
         var head = ByteBuffer()
         head.writeString("\(target.method) \(target.path) HTTP/1.1\r\nhost: \(base.authority)\r\n")
-        for field in own where !isSet(field.name) { head.writeString("\(field.name): \(field.value)\r\n") }
+        for field in own + target.headers where !isSet(field.name) {
+            head.writeString("\(field.name): \(field.value)\r\n")
+        }
         for field in headers { head.writeString("\(field.name): \(field.value)\r\n") }
         if let contentType { head.writeString("content-type: \(contentType)\r\n") }
         if !isSet("accept") { head.writeString("accept: \(accept)\r\n") }
@@ -137,7 +139,7 @@ extension HeaderField {
 
 extension Substring {
     /// Without spaces at either end.
-    fileprivate var trimmed: String {
+    var trimmed: String {
         var text = self
         while text.first?.isWhitespace == true { text.removeFirst() }
         while text.last?.isWhitespace == true { text.removeLast() }

@@ -41,6 +41,10 @@ struct ProviderSource: ModelSource {
         return Upstream(provider: provider, model: "", name: provider.id)
     }
 
+    var signIn: (any SignsIn)? { (provider as? any SignsIn).flatMap { $0.isSignInOffered ? $0 : nil } }
+
+    var keepsTokens: Bool { signIn != nil }
+
     func discover(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {
         let named = renames.map { ListedModel(id: $0.name) }
         guard discovers, let lister = provider as? any ListsModels else { return named }
@@ -55,9 +59,10 @@ struct UnbuiltSource: ModelSource {
     let kind: String
     let namedModels: [String]
 
-    init(_ setup: ProviderSetup) {
+    /// - Parameter what: what is not built, where it is not the whole kind.
+    init(_ setup: ProviderSetup, what: String? = nil) {
         name = setup.name
-        kind = setup.kind
+        kind = what ?? setup.kind
         namedModels = setup.models.map(\.name)
     }
 

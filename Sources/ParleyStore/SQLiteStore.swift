@@ -20,7 +20,11 @@ public final class SQLiteStore: Sendable {
         do {
             // Before SQLite makes it with whatever the process's mask allows; the journal takes over the file's mode.
             let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-            if file >= 0 { close(file) }
+            if file >= 0 {
+                // Tokens are in it: a copy that somebody made readable for all is not left so.
+                fchmod(file, 0o600)
+                close(file)
+            }
             var configuration = Configuration()
             configuration.busyMode = .timeout(5)
             configuration.journalMode = .wal

@@ -8,7 +8,8 @@ public import ParleyCore
 /// Reads server-sent events from bytes that may be split anywhere.
 ///
 /// Lines may end in LF, CRLF or CR; a byte order mark at the start, comments, `id` and `retry` are passed over; `data:`
-/// may do without its space. Frames without data (comments, pings, an `event:` alone) are not handed out.
+/// may do without its space. Frames without data (comments, pings, an `event:` alone) are not handed out, unless a
+/// vendor's own field is asked for, which may stand in a frame without any.
 public struct ServerSentEvents {
     /// One event.
     public struct Frame: Sendable, Equatable {
@@ -16,6 +17,8 @@ public struct ServerSentEvents {
         public var event: String?
         /// The data lines, joined by line feeds.
         public var data: ByteBuffer
+        /// The last value of the vendor's own field, where one was asked for.
+        public var own: ByteBuffer?
     }
 
     /// The bytes from the start of the first incomplete frame on.
@@ -29,6 +32,10 @@ public struct ServerSentEvents {
     /// The frame's data lines so far, as offsets in `held`.
     private var data: [Range<Int>] = []
     private var event: String?
+    /// The frame's value of the vendor's own field, as offsets in `held`.
+    private var own: Range<Int>?
+    /// The name of that field.
+    private let ownField: StaticString?
     /// Whether the last line ended in a CR at the end of the bytes, so that an LF now belongs to it.
     private var mayFollowLineFeed = false
     /// Whether a byte order mark may still come.
@@ -37,9 +44,13 @@ public struct ServerSentEvents {
 
     /// A reader of a new stream.
     ///
-    /// - Parameter budget: the most bytes one frame may have.
-    public init(budget: Int = 32 << 20) {
+    /// - Parameters:
+    ///   - budget: the most bytes one frame may have.
+    ///   - ownField: a field beside those of the standard; then frames without data are handed out too, if they have a
+    ///     name.
+    public init(budget: Int = 32 << 20, ownField: StaticString? = nil) {
         self.budget = budget
+        self.ownField = ownField
     }
 
     /// Takes bytes; `next` then reads them.
@@ -140,7 +151,8 @@ extension ServerSentEvents {
     /// Takes in a line; the frame, where the line is the blank one at its end.
     private mutating func take(_ range: Range<Int>) -> Frame? {
         guard !range.isEmpty else { return endFrame() }
-        enum Field { case data, event }
+        enum Field { case data, event, own }
+        let ownField = ownField
         let field = held.withUnsafeReadableBytes { raw -> (Field, Range<Int>)? in
             let name = UnsafeRawBufferPointer(rebasing: raw[range])
             func value(after length: Int) -> Range<Int>? {
@@ -152,12 +164,14 @@ extension ServerSentEvents {
             }
             if name.starts(with: "data".utf8) { return value(after: 4).map { (.data, $0) } }
             if name.starts(with: "event".utf8) { return value(after: 5).map { (.event, $0) } }
-            return nil
+            guard let ownField, name.starts(with: ownField.bytes) else { return nil }
+            return value(after: ownField.utf8CodeUnitCount).map { (.own, $0) }
         }
         switch field {
         case (.data, let value)?: data.append(value)
         case (.event, let value)?:
             event = held.getString(at: held.readerIndex + value.lowerBound, length: value.count)
+        case (.own, let value)?: own = value
         case nil: break
         }
         return nil
@@ -167,14 +181,17 @@ extension ServerSentEvents {
     private mutating func endFrame() -> Frame? {
         let bytes = joinedData()
         let name = event
+        let more = own.flatMap { held.getSlice(at: held.readerIndex + $0.lowerBound, length: $0.count) }
         held.moveReaderIndex(forwardBy: min(line, held.readableBytes))
         line = 0
         searched = 0
         event = nil
+        own = nil
         data.removeAll(keepingCapacity: true)
-        guard let bytes, bytes.readableBytes > 0 else { return nil }
+        let isWanted = ownField != nil && name?.isEmpty == false
+        guard isWanted || bytes.map({ $0.readableBytes > 0 }) == true else { return nil }
         isOwn = false
-        return Frame(event: name?.isEmpty == true ? nil : name, data: bytes)
+        return Frame(event: name?.isEmpty == true ? nil : name, data: bytes ?? ByteBuffer(), own: more)
     }
 
     private func joinedData() -> ByteBuffer? {
@@ -188,5 +205,11 @@ extension ServerSentEvents {
             }
         }
         return joined
+    }
+}
+
+extension StaticString {
+    fileprivate var bytes: UnsafeBufferPointer<UInt8> {
+        UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
     }
 }

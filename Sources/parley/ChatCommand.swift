@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Glibc
+import ParleyProviders
 
 /// `parley chat`: talk to a model from a terminal, or ask one question in a pipe.
 struct ChatCommand: AsyncParsableCommand {
@@ -27,6 +28,16 @@ struct ChatCommand: AsyncParsableCommand {
     var message: String?
 
     func run() async throws {
+        do {
+            try await talk()
+        } catch {
+            await AgentProcesses.stopAll()
+            throw error
+        }
+        await AgentProcesses.stopAll()
+    }
+
+    private func talk() async throws {
         let backend = try await connection.reach()
         if let message {
             try await answer(message, backend)

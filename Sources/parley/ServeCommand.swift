@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import ParleyConfiguration
 import ParleyGateway
+import ParleyProviders
 
 /// `parley serve`: runs the gateway until it is told to stop.
 struct ServeCommand: AsyncParsableCommand {
@@ -29,6 +30,8 @@ struct ServeCommand: AsyncParsableCommand {
         let startup = try Startup.load(config: config, listen: listen)
         let logs = try Logs.start(startup.settings.log)
         for warning in startup.warnings { logs.logger.warning("\(warning)") }
+        AgentProcesses.log { logs.logger.debug("\($0)") }
+        try await startup.openStore()
         let gateway: Gateway
         do {
             gateway = try await Gateway.start(
@@ -39,14 +42,25 @@ struct ServeCommand: AsyncParsableCommand {
         }
         logs.logger.info(
             "listening", metadata: ["address": "\(gateway.addresses.map(\.description).joined(separator: " "))"])
-        Banner.opening(startup, gateway.addresses)
         let service = Service(startup: startup, gateway: gateway, logs: logs)
+        let console: ControlPlane?
+        do {
+            // Behind the data plane, which answers already.
+            console = try await ControlPlane.start(startup, gateway, service, logs)
+        } catch {
+            await gateway.stop(drain: .zero)
+            throw error
+        }
+        Banner.opening(startup, gateway.addresses, console)
         let discovery = Task { await service.discover() }
         await service.run(until: signals.stream)
         discovery.cancel()
         let drain = startup.settings.server.drain
         logs.logger.info("stopping", metadata: ["running": "\(gateway.running)", "drain": "\(drain)"])
-        await gateway.stop(drain: TimeAmount.nanoseconds(drain.components.seconds * 1_000_000_000))
+        await console?.stop()
+        await gateway.stop(drain: TimeAmount.nanoseconds(drain.components.seconds * 1_000_000_000)) {
+            await AgentProcesses.stopAll()
+        }
         logs.logger.info("stopped")
         _ = logs.sink.flush()
     }

@@ -178,9 +178,9 @@ struct LoaderTests {
     @Test("Routes that are not built, and reasoning, give one warning each")
     func unbuiltModels() {
         let text = """
-            providers: {p: {kind: demo}, c: {kind: claude-web}}
+            providers: {p: {kind: demo}, c: {kind: replicate}}
             models:
-              a: {route: race, of: [p/x]}
+              a: {route: fastest, of: [p/x]}
               b: {reason: vote, with: p/x, samples: 3, caps: {calls: 2}}
               d: {route: round-robin, of: [p/x]}
               e: {route: random, of: [p/x]}
@@ -188,8 +188,8 @@ struct LoaderTests {
             """
         #expect(
             Samples.warnings(text) == [
-                "1:40: providers.c.kind: claude-web is not built yet; calls answer 501",
-                "3:14: models.a.route: race is not built yet; calls answer 501",
+                "1:40: providers.c.kind: replicate is not built yet; calls answer 501",
+                "3:14: models.a.route: fastest is not built yet; calls answer 501",
                 "4:15: models.b.reason: reasoning chains are not built yet; calls answer 501",
             ])
     }

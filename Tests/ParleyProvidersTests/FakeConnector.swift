@@ -15,6 +15,8 @@ final class FakeConnector: Connector {
         var status = 200
         var headers: [(String, String)] = []
         var reads: [Read] = []
+        /// Whether it is a WebSocket, whose messages are what the reads give.
+        var isSocket = false
     }
 
     /// What one read of a body gives; after the last one the body is complete.
@@ -30,11 +32,15 @@ final class FakeConnector: Connector {
         var sleeps: [TimeAmount] = []
         var deadlines: [NIODeadline] = []
         var cancelled = 0
+        var sent: [String] = []
+        var closed = 0
     }
 
     private let state: Mutex<State>
 
-    init(_ scripts: Script...) { state = Mutex(State(scripts: scripts)) }
+    convenience init(_ scripts: Script...) { self.init(scripts: scripts) }
+
+    init(scripts: [Script]) { state = Mutex(State(scripts: scripts)) }
 
     var requests: [UpstreamRequest] { state.withLock { $0.requests } }
     var sleeps: [TimeAmount] { state.withLock { $0.sleeps } }
@@ -42,16 +48,30 @@ final class FakeConnector: Connector {
     var deadlines: [NIODeadline] { state.withLock { $0.deadlines } }
     /// How many answers were given up before their bodies were complete.
     var cancelled: Int { state.withLock { $0.cancelled } }
+    /// What was sent on WebSockets.
+    var sent: [String] { state.withLock { $0.sent } }
+    /// How many WebSockets were closed by their users.
+    var closed: Int { state.withLock { $0.closed } }
     var bodies: [String] { requests.map { $0.body.map { String(buffer: $0) } ?? "" } }
     var heads: [String] { requests.map { String(buffer: $0.head) } }
 
     func open(_ request: UpstreamRequest) async throws(ParleyError) -> any UpstreamAnswer {
+        FakeAnswer(try take(request), self)
+    }
+
+    /// A script for a WebSocket opens one; any other is an answer that refuses it.
+    func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening {
+        let script = try take(request)
+        return script.isSocket ? .open(FakeSocket(script, self)) : .refused(FakeAnswer(script, self))
+    }
+
+    private func take(_ request: UpstreamRequest) throws(ParleyError) -> Script {
         let script = state.withLock { state -> Script? in
             state.requests.append(request)
             return state.scripts.isEmpty ? nil : state.scripts.removeFirst()
         }
         guard let script else { throw ParleyError(.upstreamUnavailable, "connection refused") }
-        return FakeAnswer(script, self)
+        return script
     }
 
     func sleep(_ time: TimeAmount) async throws(ParleyError) {
@@ -60,6 +80,42 @@ final class FakeConnector: Connector {
 
     fileprivate func noteRead(_ deadline: NIODeadline) { state.withLock { $0.deadlines.append(deadline) } }
     fileprivate func noteCancel() { state.withLock { $0.cancelled += 1 } }
+    fileprivate func noteSent(_ text: String) { state.withLock { $0.sent.append(text) } }
+    fileprivate func noteClose() { state.withLock { $0.closed += 1 } }
+}
+
+/// A WebSocket that is only a script: each read is a message, and after the last one the service closes it.
+final class FakeSocket: WebSocket {
+    private var reads: ArraySlice<FakeConnector.Read>
+    private let connector: FakeConnector
+    private var isClosed = false
+
+    init(_ script: FakeConnector.Script, _ connector: FakeConnector) {
+        reads = script.reads[...]
+        self.connector = connector
+    }
+
+    func send(_ text: ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) {
+        guard !isClosed else { throw ParleyError(.upstreamUnavailable, "The WebSocket is closed.") }
+        connector.noteSent(String(buffer: text))
+    }
+
+    func next(by deadline: NIODeadline) async throws(ParleyError) -> ByteBuffer? {
+        guard !isClosed else { return nil }
+        connector.noteRead(deadline)
+        switch reads.popFirst() {
+        case .bytes(let text)?: return ByteBuffer(string: text)
+        case .raw(let bytes)?: return ByteBuffer(bytes: bytes)
+        case .failure(let error)?: throw error
+        case nil: return nil
+        }
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        connector.noteClose()
+    }
 }
 
 final class FakeAnswer: UpstreamAnswer {
@@ -99,6 +155,11 @@ extension FakeConnector.Script {
     /// A stream with one read per text.
     static func stream(_ reads: String..., headers: [(String, String)] = []) -> Self {
         Self(headers: [("Content-Type", "text/event-stream")] + headers, reads: reads.map { .bytes($0) })
+    }
+
+    /// A WebSocket with these messages.
+    static func socket(_ messages: String...) -> Self {
+        Self(reads: messages.map { .bytes($0) }, isSocket: true)
     }
 
     /// A whole JSON answer.

@@ -13,10 +13,13 @@ import Testing
 /// An exchange of the project's `Transcripts` folder: what a vendor sends, and what a client must make of it.
 private struct Exchange {
     var name: String
+    var path: String
     var status: Int
     var headers: [(String, String)]
     var body: [UInt8]
     var isStreamAsked: Bool
+    /// Whether the answer came as the messages of a WebSocket.
+    var isSocket: Bool
     var expect: JSONValue
 
     init?(_ folder: URL) throws {
@@ -32,12 +35,23 @@ private struct Exchange {
         headers = (head["headers"]?.object ?? [:]).members.map { ($0.key, $0.value.string ?? "") }
         body = try Array(Data(contentsOf: folder.appending(path: "response.body")))
         // With Gemini and Bedrock the wish for a stream is in the path.
-        let path = request["path"]?.string ?? ""
-        let isInPath = path.contains(":stream") || path.hasSuffix("/converse-stream")
-        isStreamAsked = request["body"]?["stream"]?.bool ?? isInPath
+        path = request["path"]?.string ?? ""
+        let isInPath =
+            path.contains(":stream") || path.hasSuffix("/converse-stream") || path.hasSuffix("/sse-invoke")
+        // DashScope is asked by a header.
+        let isInHead = request["headers"]?["x-dashscope-sse"] == "enable"
+        isSocket = request["method"]?.string == "GET"
+        // And where an answer is always a stream the name of the exchange says it.
+        let isInName = folder.lastPathComponent.hasPrefix("stream-")
+        isStreamAsked = request["body"]?["stream"]?.bool ?? (isInPath || isInHead || isSocket || isInName)
     }
 
     func script(bytewise: Bool) -> FakeConnector.Script {
+        if isSocket, status == 200 {
+            // A message per line: how a socket's bytes were split is not for its reader to know.
+            let lines = String(decoding: body, as: UTF8.self).split(separator: "\n")
+            return FakeConnector.Script(reads: lines.map { .bytes(String($0)) }, isSocket: true)
+        }
         let reads = bytewise ? body.map { FakeConnector.Read.raw([$0]) } : body.isEmpty ? [] : [.raw(body)]
         return FakeConnector.Script(status: status, headers: headers, reads: reads)
     }
@@ -57,7 +71,7 @@ struct TranscriptTests {
         "openai-compatible": "compatible", "cohere-compatible": "cohere-compat",
         "dashscope-compatible": "dashscope", "gemini-openai": "gemini-openai-compat", "github": "github-models",
         "llamacpp": "llama-cpp", "lmstudio": "lm-studio", "qianfan-v2": "qianfan", "spark-http": "spark",
-        "zai": "zhipu", "bigmodel": "zhipu",
+        "zai": "zhipu", "bigmodel": "zhipu", "spark": "spark-websocket", "qianfan v2": "qianfan",
         // Without exchanges of their own: every general one must come out of them, too.
         "ollama-openai": "compatible", "ollama-cloud": "compatible", "iflow-openai": "compatible",
     ]
@@ -73,8 +87,17 @@ struct TranscriptTests {
     }
 
     static let kinds =
-        ["openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere"]
-        + Catalogue.vendors.map(\.id)
+        [
+            "openai", "openai-compatible", "anthropic", "gemini", "vertex", "azure", "bedrock", "ollama", "cohere",
+            "spark", "flowgpt", "fitten", "claude-web", "zhipu", "dashscope",
+        ]
+        + variants.keys.sorted() + Catalogue.vendors.map(\.id)
+
+    /// Kinds with settings that make another wire of them.
+    static let variants: [String: (kind: String, options: JSONObject)] = [
+        "zhipu-v3": ("zhipu", ["api": "v3"]), "ernie": ("qianfan", ["secret_key": "s"]),
+        "qianfan v2": ("qianfan", ["api": "v2"]), "dashscope-native": ("dashscope", ["api": "native"]),
+    ]
 
     @Test("Every exchange of a vendor comes out as it must, whole and byte by byte", arguments: kinds)
     func replay(kind: String) async throws {
@@ -103,11 +126,21 @@ struct TranscriptTests {
         let vendor = kind == "openai-compatible" ? Registry.anyCompatible : Catalogue.vendor(kind)
         // Who sends no tags of thinking is not looked at for them, unless the configuration says so.
         let isThinking = exchange.name.contains("think-inline")
-        let model = try makeModel(kind: kind) {
+        let variant = Self.variants[kind]
+        let model = try makeModel(
+            kind: variant?.kind ?? kind, keys: [kind.hasPrefix("zhipu") ? "id.secret" : "k1"],
+            id: exchange.path.contains("/multimodal-") ? "qwen-vl" : "m"
+        ) {
             if isThinking { $0.quirks = ["inline_thinking": true] }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+            AccountSetup.complete(&$0)
+            if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
+            if let variant { $0.options.values = variant.options }
         }
-        let connector = FakeConnector(exchange.script(bytewise: bytewise), exchange.script(bytewise: bytewise))
+        let token = FakeConnector.Script.json(#"{"access_token":"t","expires_in":86400}"#)
+        let before = kind == "ernie" ? [token] : AccountSetup.steps[kind] ?? []
+        let answer = exchange.script(bytewise: bytewise)
+        let connector = FakeConnector(scripts: before + [answer] + before + [answer])
         var call = makeCall(connector, stream: exchange.isStreamAsked, includeUsage: true)
         call.form = form
         let reply: Reply
@@ -117,7 +150,7 @@ struct TranscriptTests {
             return Outcome(error: error)
         }
         // What is relayed keeps the vendor's accent; what is rewritten must be plain OpenAI.
-        var quirks = vendor?.quirks ?? Quirks()
+        var quirks = vendor?.quirks ?? (kind == "zhipu" ? Catalogue.zhipu.quirks : Quirks())
         if isThinking { quirks.inlineThinking = true }
         let dialect = quirks.rewritesAnswers ? OpenAIChat() : OpenAIChat(quirks: quirks)
         return try await outcome(of: reply, isStream: exchange.isStreamAsked, dialect)

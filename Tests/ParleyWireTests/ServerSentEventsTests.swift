@@ -109,4 +109,27 @@ struct ServerSentEventsTests {
         #expect(String(buffer: try #require(try reader.next()).data) == "four")
         #expect(try reader.next() == nil)
     }
+
+    @Test("A vendor's own field is read where it is asked for, also in a frame without data")
+    func ownField() throws {
+        let text =
+            ["event:add\ndata:a", "event:finish\ndata:\nmeta:{\"a\":1}", "event:end", "meta:x", "metadata:y\ndata:z"]
+            .map { $0 + "\n\n" }.joined()
+        let bytes = Array(text.utf8)
+        let expected = ["add|a|-", "finish||{\"a\":1}", "end||-", "-|z|-"]
+        for split in 0...bytes.count {
+            var reader = ServerSentEvents(ownField: "meta")
+            var frames: [String] = []
+            for piece in [bytes[..<split], bytes[split...]] {
+                reader.push(ByteBuffer(bytes: piece))
+                while let frame = try reader.next() {
+                    let own = frame.own.map { String(buffer: $0) } ?? "-"
+                    frames.append("\(frame.event ?? "-")|\(String(buffer: frame.data))|\(own)")
+                }
+            }
+            #expect(frames == expected, "split at \(split)")
+        }
+        let plain = try read([bytes[...]])
+        #expect(plain == [Read("a", event: "add"), Read("z")], "nobody else sees such frames")
+    }
 }

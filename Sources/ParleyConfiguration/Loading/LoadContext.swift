@@ -45,7 +45,9 @@ public struct LoadContext: Sendable {
 
     /// The kinds that the table of settings documents.
     public static let tableKinds: [String: KindInfo] = {
-        let built: Set<String> = ["openai", "openai-compatible", "anthropic", "ollama", "demo"]
+        let built: Set<String> = [
+            "openai", "openai-compatible", "anthropic", "ollama", "demo", "zhipu", "qianfan", "dashscope",
+        ]
         return Dictionary(
             SettingsTable.kinds.map { ($0.name, KindInfo(built: built.contains($0.name))) },
             uniquingKeysWith: { first, _ in first })

@@ -13,7 +13,12 @@ struct SettingsBuilder {
         if let section = file.section("console") { settings.console = console(section) }
         if let section = file.section("log") { settings.log = log(section) }
         if let section = file.section("telemetry") { settings.telemetry = telemetry(section) }
-        if case .store(let store)? = file["store"]?.content { settings.store = store }
+        if let value = file["store"], case .store(let store) = value.content {
+            settings.store = store
+            if case .postgres = store {
+                report.warning(value.mark, "store", "PostgreSQL is not built yet; use sqlite:PATH")
+            }
+        }
         if let section = file.section("retention") { settings.retention = retention(section) }
         if let section = file.section("capture") {
             settings.capture.bodies = section.choice("bodies") ?? settings.capture.bodies

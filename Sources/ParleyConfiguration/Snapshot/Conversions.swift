@@ -46,7 +46,8 @@ extension Blueprint.Route.Kind {
         case .roundRobin: self = .spread(.roundRobin)
         case .random: self = .spread(.random)
         case .weighted: self = .spread(.weighted)
-        case .leastBusy, .fastest, .race: return nil
+        case .race: self = .race
+        case .leastBusy, .fastest: return nil
         }
     }
 }
@@ -91,6 +92,11 @@ extension ProviderSetup {
         models = settings.renames.map { Rename($0.name, $0.upstream) }
         discover = settings.discover
         options = ProviderOptions(settings.options.object)
+        // Relative to the file, wherever the program was started.
+        if let directory = options.values["directory"]?.string, !directory.hasPrefix("/") {
+            let folder = FileReading.folder(of: settings.position.file)
+            options.values["directory"] = .string(folder + directory)
+        }
     }
 
     /// The same provider, with the configuration's default time limits where it sets none.

@@ -87,9 +87,18 @@ public final class ModelLists: Sendable {
 
     /// Fetches the lists now, once for all who ask at the same time, and not again within ten seconds.
     public func refresh(through connector: any Connector) async {
+        await refresh(through: connector, patience: Self.patience)
+    }
+
+    /// Fetches the lists now, however fresh they are, once for all who ask at the same time.
+    public func refreshNow(through connector: any Connector) async {
+        await refresh(through: connector, patience: .zero)
+    }
+
+    private func refresh(through connector: any Connector, patience: TimeAmount) async {
         let task = state.withLock { state -> Task<Void, Never>? in
             if let running = state.running { return running }
-            if let refreshed = state.refreshed, refreshed + Self.patience > .now() { return nil }
+            if let refreshed = state.refreshed, refreshed + patience > .now() { return nil }
             guard !providers.allSatisfy({ $0.listedModels != nil }) else { return nil }
             let task = Task(executorPreference: connector.executor) { await self.fetch(through: connector) }
             state.running = task

@@ -38,7 +38,7 @@ extension SettingsTable {
             "A name (an alias), a mapping with `route` and `of`, or a mapping with `reason` and `with`."),
         Setting(
             "models.*.route", .choice(noun: "strategy", RouteSettings.Strategy.allCases.map(\.rawValue)),
-            "How one of several models is chosen. `least-busy`, `fastest` and `race` are not built yet."),
+            "How one of several models is chosen. `least-busy` and `fastest` are not built yet."),
         Setting("models.*.of", .list, "The models to choose from. Required with `route`."),
         Setting("models.*.of[]", .sectionOr(.model), "A name, or a mapping."),
         Setting("models.*.of[].model", .model, "The model's name. Required."),

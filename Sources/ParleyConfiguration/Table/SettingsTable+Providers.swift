@@ -9,6 +9,10 @@ extension SettingsTable {
             "providers.*.kind", .kind, "the provider's own name",
             "What the service is: one of the kinds below, or the name of a row of the built-in catalogue."),
         Setting(
+            "providers.*.base_url", .url(["ws", "wss", "http", "https"]), kinds: ["spark"],
+            "Where the service lives: a socket's address, or with `transport: http` one that ends in `/v1`. With a path it "
+                + "is the whole address of one model. Absent: the kind's own."),
+        Setting(
             "providers.*.base_url", .url(["http", "https"]),
             "Where the API lives, as the vendor's own SDK means it: OpenAI's and compatible ones end in `/v1`. "
                 + "Absent: the kind's own."),
@@ -71,41 +75,88 @@ extension SettingsTable {
         option("access_key", .secret, ["bedrock"], built: true, doc: "The AWS access key id; or use `api_key`."),
         option("secret_key", .secret, ["bedrock", "qianfan"], built: true, doc: "The secret that goes with the key."),
         option("session_token", .secret, ["bedrock"], built: true, doc: "The token of temporary AWS credentials."),
-        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", doc: "The API version."),
-        option("app_id", .string, ["spark"], doc: "The application's id."),
-        option("api_secret", .secret, ["spark"], doc: "The secret that goes with the key."),
+        option("api", .choice(noun: "version", ["v4", "v3"]), ["zhipu"], "v4", built: true, doc: "The API version."),
         option(
-            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket",
+            "token", .choice(noun: "token", ["key", "jwt"]), ["zhipu"], "key", built: true,
+            doc: "With `v4`: what is sent, the key itself or a token signed with it. `v3` always signs."),
+        option(
+            "prompt", .string, ["zhipu"], built: true,
+            doc: "With `v3`: how a system prompt, `{system}`, is said in a user's turn. "
+                + "Absent: `You need to follow the system settings:{system}`."),
+        option(
+            "app_id", .oneOrMany(.string), ["spark"], built: true,
+            doc: "The application's id; one for each key. Not for `transport: http`."),
+        option(
+            "api_secret", .secrets, ["spark"], built: true,
+            doc: "The secret that goes with the key; one for each. With `transport: http`, of older accounts only."),
+        option(
+            "transport", .choice(noun: "transport", ["websocket", "http"]), ["spark"], "websocket", built: true,
             doc: "How to talk to it."),
         option(
             "api", .choice(noun: "version", ["v1", "v2"]), ["qianfan"],
-            "v1", doc: "`v1` signs in with an access token, `v2` with a bearer key."),
-        option("token", .secret, ["flowgpt"], doc: "The bearer token."),
-        option("device_id", .secret, ["flowgpt"], doc: "The device id."),
-        option("default_model", .string, ["flowgpt"], doc: "The model used when a request's model is not known there."),
-        option("username", .string, ["fitten"], doc: "The account."),
-        option("password", .secret, ["fitten"], doc: "The account's password."),
-        option("cookie", .secret, ["claude-web"], doc: "The signed-in browser's cookie."),
+            "v1", built: true, doc: "`v1` signs in with an access token, `v2` with a bearer key."),
         option(
-            "conversation", .string, ["claude-web"], "new",
-            doc: "`new`, or the id of the one conversation to go on with."),
-        option("prompt", .string, ["claude-web"], doc: "How history and new message become one text."),
+            "api", .choice(noun: "API", ["compatible", "native"]), ["dashscope"], "compatible", built: true,
+            doc: "`compatible` is OpenAI's chat as DashScope has it, `native` is its own API."),
+        option("token", .secrets, ["flowgpt"], built: true, doc: "The bearer token; several rotate."),
+        option(
+            "device_id", .oneOrMany(.secret), ["flowgpt"], built: true,
+            doc: "The device id: one, or one for each token."),
+        option(
+            "default_model", .string, ["flowgpt"], built: true,
+            doc: "One of `models`, for requests whose model is none of them. Absent: the first."),
+        option("username", .oneOrMany(.string), ["fitten"], built: true, doc: "The account; several rotate."),
+        option(
+            "password", .oneOrMany(.secret), ["fitten"], built: true,
+            doc: "The account's password: one for each account."),
+        option(
+            "cookie", .oneOrMany(.secret), ["claude-web"], built: true,
+            doc: "The signed-in browser's cookie, or its `sessionKey` alone; several, as a list, rotate."),
+        option(
+            "conversation", .string, ["claude-web"], "new", built: true,
+            doc: "`new`: one for each call, deleted afterwards. `keep`: the same, not deleted. "
+                + "`single`: one for all calls. Else the id of the one to go on with."),
+        option(
+            "prompt", .string, ["claude-web"], built: true,
+            doc: "How a conversation becomes one text: `{newMessage}` is the last message, "
+                + "`{history}` all before it as JSON."),
     ]
 
     private static let agentOptions: [Setting] = [
         option(
-            "mode", .choice(noun: "mode", ["cli", "api"]), ["iflow"], "cli", doc: "Through the command or the API."),
-        option("client_id", .secret, ["iflow"], doc: "The client of the login page."),
-        option("client_secret", .secret, ["iflow"], doc: "That client's secret."),
-        option("command", .oneOrMany(.string), ["iflow", "acp"], doc: "The agent's command and its arguments."),
-        option("url", .url(["ws", "wss"]), ["iflow"], doc: "Where the command listens."),
+            "mode", .choice(noun: "mode", ["cli", "api"]), ["iflow"], "cli", built: true,
+            doc: "Through the command or the API."),
+        option(
+            "client_id", .secret, ["iflow"], built: true,
+            doc: "`mode: api` without `api_key`: the client that signs in at iFlow's page."),
+        option("client_secret", .secret, ["iflow"], built: true, doc: "That client's secret."),
+        option(
+            "command", .oneOrMany(.string), ["iflow", "acp"], built: true,
+            doc: "The agent's command and its arguments. `mode: cli`: started where nothing listens at `url`."),
+        option(
+            "url", .url(["ws", "wss", "http", "https"]), ["iflow"], built: true,
+            doc: "`mode: cli`: where the command listens. `mode: api`: where the sign-in's pages are; "
+                + "absent: at the host of `base_url`, or https://iflow.cn."),
         option(
             "permission", .oneOrMap(.choice(noun: "permission", ["deny", "allow"])), ["iflow", "acp"],
-            "deny", doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action."),
-        option("directory", .string, ["acp"], doc: "The agent's working directory; nothing outside is offered."),
-        option("environment", .map(.secret), ["acp"], doc: "Environment variables of the agent."),
-        option("processes", .integer(1...1000), ["acp"], "2", doc: "How many of the agent run."),
-        option("show_tools", .bool, ["acp"], "false", doc: "Whether tool activity is shown as reasoning text."),
+            "deny", built: true,
+            doc: "What the agent may do: `deny`, `allow`, or one of them per kind of action (`read`, `edit`, "
+                + "`delete`, `move`, `search`, `execute`, `think`, `fetch`, `switch_mode`, `other`); what is not named "
+                + "is denied."),
+        option(
+            "directory", .string, ["iflow", "acp"], built: true,
+            doc: "The agent's working directory, which must be there; nothing outside is offered. A relative path "
+                + "is meant from the configuration file's folder. Absent: where Parley was started."),
+        option(
+            "environment", .map(.secret), ["iflow", "acp"], built: true,
+            doc: "Environment variables of the agent, beside `PATH`, `HOME`, `LANG`, `TERM` and `XDG_…`; it sees "
+                + "no others."),
+        option(
+            "processes", .integer(1...1000), ["acp"], "2", built: true,
+            doc: "How many of the agent run at most; each is started when it is needed."),
+        option(
+            "show_tools", .bool, ["acp"], "false", built: true,
+            doc: "Whether plans and tool activity are shown as reasoning text."),
     ]
 
     /// A setting of some kinds only, none of them built unless it says so.

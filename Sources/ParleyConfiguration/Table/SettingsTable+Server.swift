@@ -30,16 +30,17 @@ extension SettingsTable {
             "server.compatibility", .oneOrMany(.choice(noun: "compatibility", ["billing"])),
             "Old dashboard paths to answer for clients that ask for them; `billing` answers the balance queries."),
 
-        Setting("admin", .section, built: false, "The administrator's credential."),
+        Setting("admin", .section, "The administrator's credential."),
         Setting(
-            "admin.key", .secret, built: false,
-            "The admin key. Absent: generated once, kept beside the store and printed at start."),
+            "admin.key", .secret,
+            "The admin key, which opens the console. Absent: generated once and kept in the state folder; the start says "
+                + "where."),
 
-        Setting("console", .section, built: false, "The console's pages and the admin API."),
+        Setting("console", .section, "The console's pages and the admin API."),
         Setting(
-            "console.listen", .listenOr(["shared", "off"]), "shared", built: false,
+            "console.listen", .listenOr(["shared", "off"]), "shared",
             "`shared` uses the clients' port; `host:port` or `unix:/path` gives it one of its own; `off` closes it."),
-        Setting("console.session", span, "12h", built: false, "How long a sign-in lasts."),
+        Setting("console.session", span, "12h", "How long a sign-in lasts."),
     ]
 
     static let observation: [Setting] = [
@@ -68,8 +69,9 @@ extension SettingsTable {
 
     static let storage: [Setting] = [
         Setting(
-            "store", .store, built: false,
-            "`sqlite:PATH` or `postgres://user:password@host/database`. Absent: SQLite in the state folder."),
+            "store", .store,
+            "Where sign-ins are kept: `sqlite:PATH`, meant from the file's folder. Absent: SQLite in the state folder. "
+                + "`postgres://user:password@host/database` is not built yet."),
         Setting("retention", .section, built: false, "How long stored records are kept."),
         Setting("retention.requests", span, "90d", built: false, "Request records."),
         Setting("retention.rollups", span, "2y", built: false, "Hourly and daily sums."),

@@ -25,7 +25,7 @@ public enum SettingsTable {
         ("bedrock", "Amazon Bedrock; needs `region`."),
         ("ollama", "Ollama."),
         ("zhipu", "Zhipu GLM."),
-        ("spark", "iFLYTEK Spark; needs `app_id`."),
+        ("spark", "iFLYTEK Spark; needs `app_id` and `api_secret`, or `transport: http`."),
         ("qianfan", "Baidu Qianfan (ERNIE)."),
         ("dashscope", "Alibaba DashScope (Qwen)."),
         ("iflow", "iFlow, through its command or its API."),
@@ -39,7 +39,7 @@ public enum SettingsTable {
     /// Settings without which a provider of a kind cannot work.
     static let required: [String: [String]] = [
         "openai-compatible": ["base_url"], "azure": ["endpoint"], "vertex": ["project"], "bedrock": ["region"],
-        "spark": ["app_id"], "acp": ["command"],
+        "acp": ["command"],
     ]
 
     /// Whether providers of a kind have a setting of their own by that name.

@@ -24,7 +24,16 @@ extension UpstreamFailure {
             error.code = "overloaded"
         default: break
         }
+        if let status = verdict?.status { error.status = status }
         return error
+    }
+
+    /// The failure of a vendor with these quirks.
+    func error(_ quirks: Quirks) -> ParleyError {
+        guard quirks.errorCodes == .zhipu else { return error() }
+        var failure = self
+        failure.verdict = ZhipuCodes.verdict(code)
+        return failure.error()
     }
 
     private func text(for kind: ParleyError.Kind) -> String {
@@ -54,16 +63,15 @@ extension UpstreamFailure {
 
     private var kind: ParleyError.Kind {
         if let kind = vendorKind { return kind }
+        if let verdict { return verdict.kind }
         let words = [code ?? "", type ?? "", message].joined(separator: " ").lowercased()
         func says(_ patterns: [String]) -> Bool { patterns.contains { words.contains($0) } }
         let status = status ?? 0
         if status != 429, status < 500 || status == 500 {
-            if says(Self.contextPatterns) || code == "1261" { return .contextExceeded }
-            if status == 451 || status == 498 || says(Self.filterPatterns) || code == "1300" || code == "1301" {
-                return .contentFiltered
-            }
+            if says(Self.contextPatterns) { return .contextExceeded }
+            if status == 451 || status == 498 || says(Self.filterPatterns) { return .contentFiltered }
         }
-        if status == 402 || (status < 500 && (says(Self.quotaPatterns) || isQuotaCode)) { return .quota }
+        if status == 402 || (status < 500 && says(Self.quotaPatterns)) { return .quota }
         if [0, 400, 401, 403].contains(status), status == 401 || says(Self.keyPatterns) { return .unauthenticated }
         return kind(of: status, says: says)
     }
@@ -72,7 +80,7 @@ extension UpstreamFailure {
         switch status {
         case 403: return .forbidden
         case 404: return .notFound
-        case 400 where code == "1211" || says(Self.modelPatterns): return .notFound
+        case 400 where says(Self.modelPatterns): return .notFound
         case 408, 504: return .timeout
         case 413: return .tooLarge
         // Moonshot says with 429 that its engine is overloaded; waiting helps there too, but it is no limit of ours.
@@ -84,7 +92,7 @@ extension UpstreamFailure {
             // Inside an answer that began with 200 only the words tell.
             if says(["rate_limit", "rate limit", "too many requests", "resource_exhausted"]) { return .rateLimited }
             if says(["authentication", "unauthorized", "authfailure"]) { return .unauthenticated }
-            if says(["permission", "forbidden"]) { return .forbidden }
+            if says(["permission", "forbidden", "access_denied"]) { return .forbidden }
             if says(["timeout", "timed out"]) { return .timeout }
             if says(Self.modelPatterns) { return .notFound }
             if says(["invalid_request", "invalid-argument", "invalidparameter", "invalid_parameter", "badrequest"]) {
@@ -94,8 +102,11 @@ extension UpstreamFailure {
         }
     }
 
-    /// MiniMax's statuses.
+    /// MiniMax's statuses, and Spark's codes.
     private var vendorKind: ParleyError.Kind? {
+        if let sparkCode, hasSparkSession || status ?? 200 == 200 {
+            return SparkFailure.kind(sparkCode, message: message)
+        }
         guard let vendorStatus else { return nil }
         return switch vendorStatus {
         case 1001: .timeout
@@ -111,13 +122,9 @@ extension UpstreamFailure {
 
     private var isOverload: Bool {
         if status == 503 || status == 529 { return true }
+        if let sparkCode, SparkFailure.isOverload(sparkCode) { return true }
         let words = [code ?? "", type ?? "", message].joined(separator: " ").lowercased()
         return words.contains("overload")
-    }
-
-    /// Zhipu's numbers for spent plans and balances.
-    private var isQuotaCode: Bool {
-        ["1113", "1304", "1308", "1309", "1310"].contains(code)
     }
 
     private static let contextPatterns = [
@@ -129,7 +136,7 @@ extension UpstreamFailure {
     ]
     private static let filterPatterns = [
         "content_filter", "content_policy", "content filter", "data_inspection_failed", "datainspectionfailed",
-        "sensitivecontent", "content_blocked", "content management policy",
+        "sensitivecontent", "content_blocked", "content management policy", "system_unsafe",
     ]
     private static let quotaPatterns = [
         "insufficient_quota", "insufficient_balance", "insufficient balance", "insufficient credit",
@@ -141,5 +148,5 @@ extension UpstreamFailure {
         "api_key_invalid", "api key not valid", "security token", "invalid_authentication", "invalid token",
         "invalid_iam_token",
     ]
-    private static let modelPatterns = ["model_not_found", "modelnotfound", "deploymentnotfound"]
+    private static let modelPatterns = ["model_not_found", "modelnotfound", "deploymentnotfound", "invalid_model"]
 }

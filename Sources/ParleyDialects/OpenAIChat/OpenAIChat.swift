@@ -124,7 +124,7 @@ public struct OpenAIChat: Dialect {
         var failure = UpstreamFailure(body: body)
         // In an answer with status 200 the error itself may say the status it would have had.
         if status >= 400 { failure.status = status }
-        var error = failure.error()
+        var error = failure.error(quirks)
         error.retryAfter = RetryAfter.seconds(headers, now: RetryAfter.now())
         return error
     }

@@ -6,6 +6,14 @@
 /// What the tolerant decoder copes with everywhere (missing terminators, comments, CRLF, defective tool deltas, every
 /// error shape, every name of the reasoning field, every place of usage) needs no entry here.
 public struct Quirks: Sendable, Equatable {
+    /// Whose table says what an error's code means.
+    public enum ErrorCodes: String, Sendable, CaseIterable {
+        /// OpenAI's words, and what others say in their place.
+        case openAI = "openai"
+        /// Zhipu's numbers, as text.
+        case zhipu
+    }
+
     /// The field for the answer's length.
     public enum LengthField: Sendable, Equatable {
         /// Whatever the client used.
@@ -67,6 +75,8 @@ public struct Quirks: Sendable, Equatable {
     public var completions = false
     /// True where Responses are offered too, for clients that speak them.
     public var responses = false
+    /// Whose error codes the vendor has.
+    public var errorCodes = ErrorCodes.openAI
     /// How the vendor's embeddings differ, or that it has none.
     public var embeddings = EmbeddingStyle.openAI
 

@@ -44,15 +44,15 @@ struct ChatStreamDecoder: StreamDecoder {
         do {
             value = try JSON.parse(frame.data)
         } catch {
-            if frame.event == "error" { throw UpstreamFailure(body: frame.data).error() }
+            if frame.event == "error" { throw UpstreamFailure(body: frame.data).error(quirks) }
             if frame.data.isBlank { return }
             throw ParleyError(.upstreamUnavailable, "The upstream sent a stream event that is not JSON.")
         }
-        if frame.event == "error" { throw UpstreamFailure(value).error() }
+        if frame.event == "error" { throw UpstreamFailure(value).error(quirks) }
         guard let chunk = value.object else {
             throw ParleyError(.upstreamUnavailable, "The upstream sent a stream event that is no object.")
         }
-        if let failure = UpstreamFailure(embeddedIn: chunk) { throw failure.error() }
+        if let failure = UpstreamFailure(embeddedIn: chunk) { throw failure.error(quirks) }
         try read(chunk, into: &events)
     }
 

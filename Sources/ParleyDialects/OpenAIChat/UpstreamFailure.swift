@@ -16,8 +16,22 @@ struct UpstreamFailure {
     var parameter: String?
     /// MiniMax's own status, which comes with HTTP 200.
     var vendorStatus: Int?
+    /// Spark's own code, which comes with HTTP 200 as a rule.
+    var sparkCode: Int?
+    /// Whether it came with the id of a session, which tells Spark from others.
+    var hasSparkSession = false
+    /// What the vendor's own table says of the code; it goes before every other sign.
+    var verdict: FailureVerdict?
 
     private init() {}
+
+    /// What a frame of Spark says.
+    init(spark code: Int, message: String) {
+        self.init()
+        sparkCode = code
+        self.code = String(code)
+        self.message = message
+    }
 
     /// Reads an error answer's body: JSON, text, a page, or nothing.
     init(body: ByteBuffer) {
@@ -105,6 +119,12 @@ struct UpstreamFailure {
             // xAI: the error is text, the code beside it; Qianfan: a word, and the sentence beside it.
             message = object["error_description"]?.string ?? text
         default: break
+        }
+        if let number = object["code"]?.int ?? object["error"]?["code"]?.int,
+            SparkFailure.kind(number, message: message) != nil
+        {
+            sparkCode = number
+            hasSparkSession = (object["sid"] ?? object["Sid"]) != nil
         }
         if let response = object["base_resp"]?.object {
             vendorStatus = response["status_code"]?.int

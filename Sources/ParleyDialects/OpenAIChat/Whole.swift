@@ -18,9 +18,9 @@ struct WholeDecoder {
             throw ParleyError(.upstreamUnavailable, "The upstream's answer is not JSON.")
         }
         guard let object = value.object else {
-            throw UpstreamFailure(value).error()
+            throw UpstreamFailure(value).error(quirks)
         }
-        if let failure = UpstreamFailure(embeddedIn: object) { throw failure.error() }
+        if let failure = UpstreamFailure(embeddedIn: object) { throw failure.error(quirks) }
         let identity = IdentityFields.read(object)
         var response = ChatResponse(identity: identity, choices: [])
         let seed = IdentityFields.seed(identity)

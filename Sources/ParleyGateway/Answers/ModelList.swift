@@ -23,6 +23,13 @@ extension Exchange {
         }
     }
 
+    /// Fetches the providers' lists anew, then lists the models.
+    func refreshModels(_ key: KeyRecord) async throws(ParleyError) {
+        try await client.awaitBody(of: request)
+        await snapshot.lists.refreshNow(through: shard)
+        try await answerModels(key)
+    }
+
     /// Describes one model; any name that a chat could use has a description, listed or not.
     func answerModel(_ name: String, _ key: KeyRecord) async throws(ParleyError) {
         // A whole forced name does not hide what the others are; one with a `*` says where the name is looked for.

@@ -157,7 +157,7 @@ extension Exchange {
     }
 
     /// Sends an answer on as it comes, of its own length where that is known.
-    private func relay(
+    func relay(
         _ body: any PassedAnswer, _ head: AnswerHead, by deadline: NIODeadline
     ) async throws(ParleyError) {
         guard let length = body.length, head.status != 204 else {

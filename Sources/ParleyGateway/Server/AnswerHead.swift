@@ -105,6 +105,11 @@ final class AnswerHead {
     private static func reason(_ status: Int) -> String {
         switch status {
         case 204: "No Content"
+        case 302: "Found"
+        case 303: "See Other"
+        case 304: "Not Modified"
+        case 307: "Temporary Redirect"
+        case 308: "Permanent Redirect"
         case 400: "Bad Request"
         case 401: "Unauthorized"
         case 402: "Payment Required"

@@ -3,6 +3,7 @@
 
 import ParleyAccess
 import ParleyConfiguration
+import ParleyCore
 
 /// Who sent the last request of a connection, so that the next one need not be hashed again.
 struct Caller {

@@ -68,6 +68,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         return nil
     }
 
+    /// The client's address; nil on a Unix-domain socket.
+    var peer: String? { context?.channel.remoteAddress?.ipAddress }
+
     /// Waits until a request's body is complete, asking for it first where the client waits to be asked.
     ///
     /// - Throws: what is wrong with it, or `cancelled`.

@@ -36,6 +36,8 @@ struct RequestHead {
     private(set) var preflightHeaders: String?
     /// Headers that upstreams may see.
     private(set) var passed: [HeaderField] = []
+    /// Every header, of a request that is relayed to the control plane; nil of every other.
+    private(set) var relayed: HTTPHeaders?
     /// What is wrong with the head beyond what the parser checks.
     private(set) var failure: ParleyError?
 
@@ -55,6 +57,7 @@ struct RequestHead {
         if hosts != 1, !isHTTP10 {
             failure = ParleyError(.invalid, "A request has exactly one host header.", code: "invalid_http")
         }
+        if Route.isConsole(target) { relayed = head.headers }
         // Gemini's clients may send the key in the query.
         if credential == nil, target.utf8.contains(UInt8(ascii: "?")), let key = Route.query("key", of: target) {
             credential = key[...]

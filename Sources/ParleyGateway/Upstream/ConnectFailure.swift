@@ -10,9 +10,9 @@ import ParleyCore
 enum ConnectFailure {
     /// The failure of connecting to `endpoint` as an error for the caller.
     static func error(_ cause: any Error, to endpoint: Endpoint) -> ParleyError {
+        let host = "\(endpoint.host):\(endpoint.port)"
         let place =
-            endpoint.proxy.map { "\(endpoint.host):\(endpoint.port) through the proxy \($0.host):\($0.port)" }
-            ?? "\(endpoint.host):\(endpoint.port)"
+            endpoint.socketPath ?? endpoint.proxy.map { "\(host) through the proxy \($0.host):\($0.port)" } ?? host
         if let cause = cause as? ParleyError { return cause }
         if isTimeout(cause) {
             return ParleyError(.timeout, "Connecting to \(place) took longer than the time allowed.")
@@ -33,6 +33,7 @@ enum ConnectFailure {
             case EHOSTUNREACH, ENETUNREACH: return "no route to the host"
             case EPIPE: return "connection closed"
             case EMFILE, ENFILE: return "too many open files"
+            case ENOENT: return "there is no such socket"
             default: return "system error \(error.errnoCode)"
             }
         case let error as NIOSSLError:

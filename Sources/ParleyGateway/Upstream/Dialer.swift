@@ -8,7 +8,7 @@ import NIOTLS
 import ParleyCore
 import Synchronization
 
-/// Makes upstream connections: TCP, then an HTTP proxy's `CONNECT` where one is set, then TLS.
+/// Makes upstream connections: TCP or a Unix-domain socket, then an HTTP proxy's `CONNECT` where one is set, then TLS.
 enum Dialer {
     /// Connects; the future completes on `loop` when the connection can take a request.
     static func connect(
@@ -48,7 +48,12 @@ enum Dialer {
                 }
             }
         let timer = loop.scheduleTask(in: timeout) { ready.fail(ChannelError.connectTimeout(timeout)) }
-        let connected = bootstrap.connect(host: host, port: port)
+        let connected =
+            if let path = endpoint.socketPath {
+                bootstrap.connect(unixDomainSocketPath: path)
+            } else {
+                bootstrap.connect(host: host, port: port)
+            }
         connected.whenSuccess { channel in
             if context == nil, endpoint.proxy == nil { ready.succeed(()) }
             ready.futureResult.whenFailure { _ in channel.close(promise: nil) }

@@ -25,7 +25,8 @@ struct Arrival {
 /// HTTP/1.1 response framing for upstreams: bytes in, heads and merged body bytes out.
 ///
 /// A response is read as RFC 9112 section 6.3 says: no body for 1xx, 204 and 304, then chunked, then content-length,
-/// else until the connection closes. Interim responses are skipped. All chunk payloads of one read become one buffer.
+/// else until the connection closes. Interim responses are skipped; behind 101 another protocol begins, whose bytes are
+/// a body without an end here. All chunk payloads of one read become one buffer.
 struct ResponseFraming {
     private enum State {
         case head
@@ -116,7 +117,10 @@ struct ResponseFraming {
         arrival.status = parsed.status
         arrival.headers = parsed.headers
         isReusable = parsed.isReusable
-        if parsed.status == 204 || parsed.status == 304 {
+        if parsed.status == 101 {
+            isReusable = false
+            state = .untilClose
+        } else if parsed.status == 204 || parsed.status == 304 {
             state = .done
         } else if parsed.isChunked {
             state = .chunked(ChunkReader())

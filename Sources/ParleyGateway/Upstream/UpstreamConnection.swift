@@ -8,7 +8,7 @@ import ParleyCore
 /// One connection to an upstream, used by one request at a time.
 ///
 /// `@unchecked Sendable`: every method runs on the event loop of its channel, where its shard and its pool live too.
-final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
+final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -22,6 +22,8 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
     private var isReading = true
     /// The body that is being sent while it arrives.
     private var upload: OutgoingUpload?
+    /// Whether the request asks for a WebSocket.
+    private var isUpgrade = false
     /// When the connection became idle.
     private(set) var idleSince = NIODeadline.now()
     /// How many requests it has carried.
@@ -48,6 +50,7 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
         }
         requests += 1
         current = stream
+        isUpgrade = request.isUpgrade
         framing.reset()
         var out = request.head
         if let upload = request.upload { return begin(upload, behind: &out, filling: stream) }
@@ -118,6 +121,7 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
             fail(ParleyError(.upstreamUnavailable, "The upstream broke HTTP's rules: \(error.reason)."))
             return
         }
+        if isUpgrade, arrival.status == 101 { return handOver(stream, arrival, context) }
         stream.receive(&arrival)
         // What a service has refused it does not want the rest of; such a connection is not used again.
         if let status = arrival.status, status >= 300 { upload?.stop() }
@@ -174,6 +178,23 @@ final class UpstreamConnection: ChannelInboundHandler, @unchecked Sendable {
         }
         idleSince = .now()
         pool.release(self)
+    }
+
+    /// Gives the channel to the WebSocket that the service has switched to, with what came of it already.
+    private func handOver(_ stream: UpstreamStream, _ arrival: Arrival, _ context: ChannelHandlerContext) {
+        current = nil
+        isActive = false
+        let socket = stream.upgrade(arrival)
+        let pipeline = context.pipeline.syncOperations
+        do {
+            try pipeline.addHandlers(WebSocketPipeline.handlers(ending: socket), position: .after(self))
+            if let early = arrival.body { context.fireChannelRead(NIOAny(early)) }
+            pipeline.removeHandler(self, promise: nil)
+        } catch {
+            socket.fail(Self.cut)
+            close()
+        }
+        stream.signal()
     }
 
     private func begin(_ upload: UpstreamUpload, behind head: inout ByteBuffer, filling stream: UpstreamStream) {

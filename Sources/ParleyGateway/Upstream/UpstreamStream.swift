@@ -40,6 +40,8 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     /// The time limits of an upload that is not complete, and when the answer must begin.
     private var upload: UpstreamUpload?
     private var uploadDeadline: NIODeadline?
+    /// What the connection has become, where that was asked for.
+    private(set) var socket: UpstreamSocket?
     /// The place in the shard's list of streams.
     var sweepIndex = -1
 
@@ -178,6 +180,18 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
             unread = ByteBuffer()
         }
         waiter.signal()
+    }
+
+    /// The service has switched to a WebSocket, which the connection belongs to from now on, and the endpoint's slot.
+    func upgrade(_ arrival: Arrival) -> UpstreamSocket {
+        let socket = UpstreamSocket(shard: shard, slot: slot)
+        slot = nil
+        self.socket = socket
+        hasArrived = true
+        status = arrival.status ?? 0
+        headers = arrival.headers
+        end()
+        return socket
     }
 
     /// The body is complete.

@@ -172,6 +172,7 @@ struct Assembly: Sendable {
         let model: any Model =
             switch route.kind {
             case .fallback: Fallback(name, of: members.map(\.model))
+            case .race: Race(name, of: members.map(\.model))
             case .spread(let strategy):
                 Spread(name, strategy, of: members, turns: turns[entry.name] ?? Spread.Turns())
             }

@@ -46,6 +46,8 @@ public struct Blueprint: Sendable, Equatable {
             case fallback
             /// Spread over the members, then as `fallback`.
             case spread(SpreadStrategy)
+            /// All at once.
+            case race
         }
 
         /// How it chooses.

@@ -43,7 +43,7 @@ extension Catalogue {
         }
         // Gemini has been found by its own API already.
         return found + vendors.filter { $0.id != "gemini-openai" }.compactMap { $0.setup(value) }
-            + [azure(value), bedrock(value)].compactMap(\.self)
+            + [azure(value), bedrock(value), qianfan(value)].compactMap(\.self)
     }
 
     /// Anthropic, by its key or by a token. A token that is not Anthropic's own is for somebody between, who wants it as
@@ -89,6 +89,18 @@ extension Catalogue {
         setup.options.values["access_key"] = .string(key)
         setup.options.values["secret_key"] = .string(secret)
         if let token = value("AWS_SESSION_TOKEN") { setup.options.values["session_token"] = .string(token) }
+        return setup
+    }
+
+    /// Qianfan's older API, by the variables of Baidu's SDK; a key of the newer one goes before it.
+    private static func qianfan(_ value: (String) -> String?) -> ProviderSetup? {
+        guard value("QIANFAN_API_KEY") == nil, let key = value("QIANFAN_AK"), let secret = value("QIANFAN_SK") else {
+            return nil
+        }
+        var setup = ProviderSetup(name: "qianfan", kind: "qianfan")
+        setup.apiKeys = [key]
+        setup.baseURL = value("QIANFAN_BASE_URL")
+        setup.options.values["secret_key"] = .string(secret)
         return setup
     }
 

@@ -249,12 +249,16 @@ extension Catalogue {
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
+            $0.adjustment = ZhipuAdjustment()
+            $0.quirks.errorCodes = .zhipu
             $0.note = "Coding plan: https://api.z.ai/api/coding/paas/v4. `tool_choice` knows only auto."
         },
         Vendor("bigmodel", "BigModel (GLM, China)", "https://open.bigmodel.cn/api/paas/v4", ["ZHIPUAI_API_KEY"]) {
             $0.baseVariables = ["ZHIPUAI_BASE_URL"]
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
+            $0.adjustment = ZhipuAdjustment()
+            $0.quirks.errorCodes = .zhipu
             $0.note = "`tool_choice` knows only auto."
         },
         Vendor(
@@ -267,6 +271,8 @@ extension Catalogue {
             $0.evidence = .recorded
             $0.quirks.lengthField = .maxTokens
             $0.quirks.developerIsSystem = true
+            $0.adjustment = DashScopeAdjustment()
+            $0.embeddingLimit = DashScopeEmbeddings.batchLimit(of:)
             $0.note = "Keys are regional: other hosts are dashscope-intl.aliyuncs.com and dashscope-us.aliyuncs.com."
         },
         Vendor("qianfan-v2", "Baidu Qianfan V2 (ERNIE)", "https://qianfan.baidubce.com/v2", ["QIANFAN_API_KEY"]) {

@@ -48,6 +48,10 @@ public struct Vendor: Sendable {
     public var overrides: [FieldOverride] = []
     /// What the vendor does differently.
     public var quirks = Quirks()
+    /// What the vendor wants changed in the values of chats, beyond its quirks.
+    public var adjustment: (any ChatAdjustment)?
+    /// The most texts that a model embeds at once, where it is not OpenAI's number.
+    public var embeddingLimit: (@Sendable (_ model: String) -> Int)?
     /// Where the facts were seen.
     public var evidence = Evidence.documented
     /// What a user should know.

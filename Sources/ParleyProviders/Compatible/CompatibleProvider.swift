@@ -36,6 +36,10 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     private let listTarget: Target?
     private let listHeads: [ByteBuffer]
     private let overrides: [FieldOverride]
+    /// What is sent in place of the keys, where it is not the keys themselves.
+    private let tokens: (any KeyTokens)?
+    private let embeddingLimit: (@Sendable (String) -> Int)?
+    private let adjustment: (any ChatAdjustment)?
     private let passes: [PassedRequest.Kind: String?]
     /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
     private let full: any RelayingDialect
@@ -46,8 +50,13 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     /// Set once the service has refused `stream_options`.
     private let refusesStreamOptions = Atomic<Bool>(false)
 
-    init(_ setup: ProviderSetup, vendor: Vendor) throws(ProviderError) {
+    init(
+        _ setup: ProviderSetup, vendor: Vendor, tokens: (any KeyTokens)? = nil
+    ) throws(ProviderError) {
         id = setup.name
+        self.tokens = tokens
+        embeddingLimit = vendor.embeddingLimit
+        adjustment = vendor.adjustment
         access = try ServiceAccess(setup, base: try Self.base(setup, vendor), vendorHeaders: vendor.headers)
         credentials = Credentials(access.keys)
         chat = Place(access, vendor.chatPath)
@@ -77,17 +86,24 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         hasResponsesOnlyModels = vendor.hasResponsesOnlyModels
         vectors = quirks.embeddings == .none ? nil : Place(access, vendor.embeddingsPath)
         embeddings = OpenAIEmbeddings(style: quirks.embeddings)
-        full = OpenAIChat(quirks: quirks)
+        full = Self.chat(quirks, vendor)
         fullCompletions = OpenAICompletions(quirks: quirks)
         usesStreamOptions = quirks.streamOptions
         quirks.streamOptions = false
-        plain = OpenAIChat(quirks: quirks)
+        plain = Self.chat(quirks, vendor)
         plainCompletions = OpenAICompletions(quirks: quirks)
+    }
+
+    private static func chat(_ quirks: Quirks, _ vendor: Vendor) -> any RelayingDialect {
+        let chat = OpenAIChat(quirks: quirks)
+        guard let adjustment = vendor.adjustment else { return chat }
+        return AdjustedChat(chat, adjustment)
     }
 
     private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
+        if let adjustment, adjustment.isChatOnly(model) { return Face(relaying: current, at: chat.target) }
         let isOnlyThere = hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model)
         if call.dialect == .openAICompletions, let completions, responses == nil || !isOnlyThere {
             let refuses = refusesStreamOptions.load(ordering: .relaxed)
@@ -103,17 +119,27 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
 
     func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
         guard let vectors else { throw .noEmbeddings("\(id)/\(model)") }
-        return EmbeddingFace(embeddings, at: vectors.target)
+        var face = EmbeddingFace(embeddings, at: vectors.target)
+        face.failures = full
+        if let embeddingLimit { face.batchLimit = embeddingLimit(model) }
+        return face
     }
 
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
-        if target.passed != nil { return access.head(target, credential.secret.map { [.bearer($0)] } ?? []) }
+        if target.passed != nil || tokens != nil { return access.head(target, bearer(credential)) }
         let heads = place(target).heads
         guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
         return heads[credential.index]
     }
+
+    private func bearer(_ credential: Credential) -> [HeaderField] {
+        guard let secret = tokens == nil ? credential.secret : tokens?.value(for: credential) else { return [] }
+        return [.bearer(secret)]
+    }
+
+    func renews(_ head: ByteBuffer) -> Bool { tokens?.drop(usedIn: head) ?? false }
 
     func passes(_ request: PassedRequest) -> Bool { passes[request.kind] != nil }
 
@@ -145,8 +171,11 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         let now = NIODeadline.now()
         let credential = credentials.pick(at: now)
         guard listHeads.indices.contains(credential.index) else { return [] }
+        let head =
+            tokens == nil
+            ? listHeads[credential.index] : access.head(listTarget, bearer(credential), contentType: nil)
         return try await ModelList.fetch(
-            listTarget, head: listHeads[credential.index], provider: id, dialect: current, connector: connector)
+            listTarget, head: head, provider: id, dialect: current, connector: connector)
     }
 }
 

@@ -74,6 +74,12 @@ extension Quirks {
                 throw ProviderError("must be one of \(words)", setting: setting)
             }
             embeddings = style
+        case "error_codes":
+            guard let codes = value.string.flatMap(ErrorCodes.init(rawValue:)) else {
+                let words = ErrorCodes.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ProviderError("must be one of \(words)", setting: setting)
+            }
+            errorCodes = codes
         case "required_tool_choice":
             guard value.isNull || value.string != nil else {
                 throw ProviderError("must be text", setting: setting)

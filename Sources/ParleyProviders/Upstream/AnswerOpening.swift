@@ -25,7 +25,8 @@ struct AnswerOpening {
         case (.json, true): try await replay()
         case (.events, false): try await collected()
         case (.webPage, _):
-            throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer")
+            let advice = attempt.route.upstream.pageAdvice
+            throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer\(advice)")
         case (.unknown, _):
             throw ParleyError(.upstreamUnavailable, "the service sent something that is neither JSON nor a stream")
         }
@@ -67,7 +68,7 @@ struct AnswerOpening {
             try await body.open()
             return .client(body)
         }
-        let source = UpstreamEvents(reader, attempt.route.upstream.makeStreamDecoder())
+        let source = UpstreamEvents(reader, attempt.makeStreamDecoder())
         try await source.open()
         return .events(source)
     }
@@ -81,7 +82,7 @@ struct AnswerOpening {
         }
         guard case .client = attempt.call.form else { return nil }
         let encoder = route.client.makeStreamEncoder(AnswerContext(attempt.call))
-        return UpstreamBody(reader, Transcoder(decoder: route.upstream.makeStreamDecoder(), encoder: encoder))
+        return UpstreamBody(reader, Transcoder(decoder: attempt.makeStreamDecoder(), encoder: encoder))
     }
 
     /// A whole answer in place of the stream that was asked for.
@@ -149,13 +150,13 @@ struct AnswerOpening {
             let hasCalls = !response.choices[index].message.toolCalls.isEmpty
             response.choices[index].finish = hasCalls ? .toolCalls : .stop
         }
-        return response
+        return attempt.estimate?.filled(response) ?? response
     }
 
     /// A stream that nobody asked for, put together.
     @inline(never)
     private func collected() async throws(ParleyError) -> Reply.Content {
-        let collection = StreamCollection(attempt.route.upstream.makeStreamDecoder())
+        let collection = StreamCollection(attempt.makeStreamDecoder())
         while try collection.take(try await reader.next()) {}
         reader.finish()
         return try written(collection)

@@ -37,6 +37,9 @@ enum BodyShape: Equatable {
             self = .events
         case UInt8(ascii: "<"):
             self = .webPage
+        case _ where framing == .lines:
+            // What is no JSON is for the one who reads the lines.
+            self = .events
         case UInt8(ascii: ":"), 0xEF:
             // A comment, or a byte order mark.
             self = .events

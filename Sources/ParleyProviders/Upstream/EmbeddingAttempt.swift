@@ -21,6 +21,8 @@ public struct EmbeddingFace: Sendable {
     public var target: Target
     /// The most inputs of one request; nil where there is no limit.
     public var batchLimit: Int?
+    /// What reads the service's errors, where it is not the plain dialect of the same id.
+    public var failures: (any Dialect)?
 
     /// A face with the dialect's own limit.
     public init(_ dialect: any EmbeddingDialect, at target: Target) {
@@ -57,6 +59,9 @@ final class EmbeddingAttempt {
     private let failures: any Dialect
     private let limits: AttemptLimits
     private var headers = HeaderBlock()
+    /// The head of the request that is on its way, as the provider signed it.
+    private var signed: ByteBuffer?
+    private var isRenewed = false
 
     init(_ given: Call, provider: any Provider, model: String) throws(ParleyError) {
         var call = given
@@ -67,7 +72,7 @@ final class EmbeddingAttempt {
         guard let embedder = provider as? any Embeds else { throw .noEmbeddings("\(provider.id)/\(model)") }
         let face = try embedder.embedding(for: call, model: model)
         limits = AttemptLimits(call.timeouts, face.target.timeouts, deadline: call.deadline, now: .now())
-        failures = (try? Dialects.dialect(face.dialect.id)) ?? OpenAIChat()
+        failures = face.failures ?? (try? Dialects.dialect(face.dialect.id)) ?? OpenAIChat()
         self.provider = provider
         self.model = model
         self.call = call
@@ -126,12 +131,22 @@ final class EmbeddingAttempt {
         var dropped: [String] = []
         let body = try face.dialect.encodeRequest(batch, model: model, dropped: &dropped)
         try UpstreamRoute.settle(dropped, of: call, at: "\(provider.id)/\(model)")
+        do throws(ParleyError) {
+            return try await decoded(body, count: batch.inputs.count)
+        } catch {
+            // Some say in an answer of status 200 that they refuse the token.
+            guard renews(after: error) else { throw error }
+            return try await decoded(body, count: batch.inputs.count)
+        }
+    }
+
+    private func decoded(_ body: ByteBuffer, count: Int) async throws(ParleyError) -> EmbeddingResponse {
         let (reader, answer, isWhole) = try await exchange(body)
         guard isWhole else {
             reader.cancel()
             throw ParleyError(.upstreamUnavailable, "the service's answer is too long to be translated")
         }
-        return try decoded(answer, reader, count: batch.inputs.count)
+        return try decoded(answer, reader, count: count)
     }
 
     private func decoded(
@@ -156,8 +171,27 @@ final class EmbeddingAttempt {
     private func exchange(
         _ body: ByteBuffer
     ) async throws(ParleyError) -> (reader: AnswerReader, body: ByteBuffer, isWhole: Bool) {
+        do throws(ParleyError) {
+            return try await exchangeOnce(body)
+        } catch {
+            guard renews(after: error) else { throw error }
+            return try await exchangeOnce(body)
+        }
+    }
+
+    /// Whether the next request can be signed in better than this one, which was refused for that; once for all.
+    private func renews(after failure: ParleyError) -> Bool {
+        guard !isRenewed, failure.kind == .unauthenticated, let signed, provider.renews(signed) else { return false }
+        isRenewed = true
+        return true
+    }
+
+    private func exchangeOnce(
+        _ body: ByteBuffer
+    ) async throws(ParleyError) -> (reader: AnswerReader, body: ByteBuffer, isWhole: Bool) {
         let credential = provider.credentials.pick(at: .now())
         let head = try await provider.authorize(face.target, body: body, with: credential, through: call.connector)
+        signed = head
         let reader = AnswerReader(try await call.connector.open(request(head, body)), limits: limits)
         headers = reader.headers
         do throws(ParleyError) {

@@ -22,6 +22,8 @@ final class UpstreamAttempt {
     let call: Call
     /// The way of the answer.
     private(set) var route: UpstreamRoute
+    /// Set where the service does not say how many tokens an answer has.
+    private(set) var estimate: EstimatedUsage?
 
     /// Writes the request.
     @inline(never)
@@ -36,26 +38,50 @@ final class UpstreamAttempt {
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
+        estimate = prepared.estimate
         self.call = consume call
     }
 
     func reply() async throws(ParleyError) -> Reply {
-        var reader = try await open()
-        if !reader.isAccepted {
-            try await learn(reader)
-            // Once more, the way the service has just said it wants it.
-            try rewrite()
-            reader = try await open()
-            if !reader.isAccepted { throw await refusal(reader).failure }
+        if let reply = try await attempt(isLast: false) { return reply }
+        // Once more, the way the service has just said it wants it.
+        try rewrite()
+        guard let reply = try await attempt(isLast: true) else {
+            throw ParleyError(.internalError, "An attempt ended without an answer.")
         }
+        return reply
+    }
+
+    /// One request and the beginning of its answer.
+    ///
+    /// - Returns: nil where the same call is worth another try; never for the last one.
+    private func attempt(isLast: Bool) async throws(ParleyError) -> Reply? {
         do throws(ParleyError) {
-            let content = try await AnswerOpening(reader: reader, attempt: self).content()
-            return Reply(content, headers: reader.headers.passedOn)
+            let reader = try await open()
+            return try await reader.isAccepted ? opened(reader, isLast) : refused(reader, isLast)
         } catch {
-            reader.cancel()
             provider.credentials.note(error, of: credential, at: .now())
             throw error
         }
+    }
+
+    private func opened(_ reader: AnswerReader, _ isLast: Bool) async throws(ParleyError) -> Reply? {
+        do throws(ParleyError) {
+            let content = try await AnswerOpening(reader: reader, attempt: self).content()
+            let marks = estimate != nil && content.isEstimated ? [CountAttempt.estimated] : []
+            return Reply(content, headers: reader.headers.passedOn + marks)
+        } catch {
+            reader.cancel()
+            // Some say in an answer of status 200 that they refuse the token.
+            if !isLast, renews(after: error) { return nil }
+            throw error
+        }
+    }
+
+    private func refused(_ reader: AnswerReader, _ isLast: Bool) async throws(ParleyError) -> Reply? {
+        let (failure, body) = await reader.refusal(in: face.dialect)
+        if !isLast, learns(from: failure, body) { return nil }
+        throw failure
     }
 
     /// Writes the request anew.
@@ -65,6 +91,14 @@ final class UpstreamAttempt {
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route
         body = prepared.body
+        estimate = prepared.estimate
+    }
+
+    /// A decoder of the answer, which guesses what the service does not say.
+    func makeStreamDecoder() -> any StreamDecoder {
+        let decoder = route.upstream.makeStreamDecoder()
+        guard let estimate else { return decoder }
+        return EstimatingDecoder(decoder, estimate)
     }
 
     private func open() async throws(ParleyError) -> AnswerReader {
@@ -77,7 +111,13 @@ final class UpstreamAttempt {
 
     @inline(never)
     private func open(by opener: any AnswerOpener) async throws(ParleyError) -> AnswerReader {
-        AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        signed = nil
+        do throws(ParleyError) {
+            return AnswerReader(try await opener.open(openerRequest()), limits: limits)
+        } catch {
+            provider.credentials.note(error, of: credential, at: .now())
+            throw error
+        }
     }
 
     @inline(never)
@@ -106,20 +146,17 @@ final class UpstreamAttempt {
 
     /// Lets the provider learn from a refusal.
     ///
-    /// - Throws: the refusal, unless the same call is worth another try.
-    private func learn(_ reader: AnswerReader) async throws(ParleyError) {
-        let (failure, body) = await refusal(reader)
-        if failure.kind == .unauthenticated, let signed, provider.renews(signed) { return }
+    /// - Returns: whether the same call is worth another try.
+    private func learns(from failure: ParleyError, _ body: ByteBuffer) -> Bool {
+        if renews(after: failure) { return true }
         let isComplaint = failure.httpStatus == 400 || failure.httpStatus == 422
-        guard isComplaint, provider.learn(from: failure, body: body) else { throw failure }
+        return isComplaint && provider.learn(from: failure, body: body)
     }
 
-    private func refusal(_ reader: AnswerReader) async -> (failure: ParleyError, body: ByteBuffer) {
-        let refusal = await reader.refusal(in: face.dialect)
-        if refusal.failure.kind != .cancelled {
-            provider.credentials.note(refusal.failure, of: credential, at: .now())
-        }
-        return refusal
+    /// Whether the next request can be signed in better than this one, which was refused for that.
+    private func renews(after failure: ParleyError) -> Bool {
+        guard failure.kind == .unauthenticated, let signed else { return false }
+        return provider.renews(signed)
     }
 }
 

@@ -41,10 +41,18 @@ enum UpstreamRoute {
         return false
     }
 
+    /// A request that is ready to be sent.
+    struct Prepared {
+        var route: UpstreamRoute
+        var body: ByteBuffer
+        /// Set where the service does not say how many tokens an answer has.
+        var estimate: EstimatedUsage?
+    }
+
     /// Chooses the way and writes the request's body.
     static func prepare(
         _ call: Call, provider: any Provider, face: Face, model: String
-    ) throws(ParleyError) -> (route: UpstreamRoute, body: ByteBuffer) {
+    ) throws(ParleyError) -> Prepared {
         var dropped: [String] = []
         let prepared = try prepare(call, provider, face, model, &dropped)
         try settle(dropped, of: call, at: "\(provider.id)/\(model)")
@@ -65,31 +73,33 @@ enum UpstreamRoute {
 
     private static func prepare(
         _ call: Call, _ provider: any Provider, _ face: Face, _ model: String, _ dropped: inout [String]
-    ) throws(ParleyError) -> (route: UpstreamRoute, body: ByteBuffer) {
+    ) throws(ParleyError) -> Prepared {
         guard let relaying = face.relaying, relaying.id == call.dialect else {
             let client = try Dialects.dialect(call.dialect)
-            let body = try encoded(call, provider, face, from: client, model: model, dropped: &dropped)
-            return (.translated(upstream: face.dialect, client: client), body)
+            return try encoded(
+                call, provider, face, .translated(upstream: face.dialect, client: client), model, &dropped)
         }
         var relays = false
-        if case .client = call.form { relays = relaying.relays(call) }
+        // What is missing can only be put into an answer that is written anew.
+        if case .client = call.form, !face.estimatesUsage { relays = relaying.relays(call) }
         let strips = relays && call.stream && !call.includeUsage && relaying.asksForUsage
         let route = UpstreamRoute.same(relaying, relays: relays, stripsUsage: strips)
-        if call.request == nil,
+        if call.request == nil, !face.estimatesUsage,
             let body = try relaying.splice(
                 call.body, reading: call.reading, model: model, stream: call.stream, overrides: call.overrides,
                 dropped: &dropped)
         {
-            return (route, body)
+            return Prepared(route: route, body: body)
         }
-        return (route, try encoded(call, provider, face, from: relaying, model: model, dropped: &dropped))
+        return try encoded(call, provider, face, route, model, &dropped)
     }
 
     /// The request by way of the neutral form.
     private static func encoded(
-        _ call: Call, _ provider: any Provider, _ face: Face, from client: any Dialect, model: String,
-        dropped: inout [String]
-    ) throws(ParleyError) -> ByteBuffer {
+        _ call: Call, _ provider: any Provider, _ face: Face, _ route: UpstreamRoute, _ model: String,
+        _ dropped: inout [String]
+    ) throws(ParleyError) -> Prepared {
+        let client = route.client
         var request: ChatRequest
         if let given = call.request { request = given } else { request = try client.decodeRequest(call.body) }
         if client.id != face.dialect.id { try client.checkTranslatable(request) }
@@ -99,6 +109,8 @@ enum UpstreamRoute {
         try request.apply(call.overrides)
         if client.id != face.dialect.id { try client.prepareForTranslation(&request) }
         provider.adjust(&request, for: face)
-        return try face.dialect.encodeRequest(request, dropped: &dropped)
+        let body = try face.dialect.encodeRequest(request, dropped: &dropped)
+        let estimate = face.estimatesUsage ? EstimatedUsage(input: EstimatedUsage.input(of: request)) : nil
+        return Prepared(route: route, body: body, estimate: estimate)
     }
 }

@@ -8,7 +8,7 @@ import ParleyProviders
 /// What a person sees when the server has started: where it is, what it found, and a line to paste.
 enum Banner {
     /// Printed as soon as connections are taken.
-    static func opening(_ startup: Startup, _ addresses: [ListenAddress]) {
+    static func opening(_ startup: Startup, _ addresses: [ListenAddress], _ console: ControlPlane?) {
         let places = addresses.map { url($0, isSecure: startup.settings.server.tls != nil) }
         Output.standard.line("\(Version.text) is listening on \(places.joined(separator: ", "))")
         Output.standard.line("")
@@ -31,6 +31,20 @@ enum Banner {
             Output.standard.line("                 (generated; kept in \(path))")
         } else {
             Output.standard.line("  keys           \(startup.settings.keys.map(\.name).joined(separator: ", "))")
+        }
+        if let console { self.console(console, places.first ?? "") }
+    }
+
+    /// Where the console is and what opens it. A key that was made just now is shown once.
+    private static func console(_ console: ControlPlane, _ shared: String) {
+        let place = console.address.map { url($0, isSecure: false) } ?? shared
+        Output.standard.line("  console        \(place)/oauth")
+        switch console.key {
+        case .configured: Output.standard.line("  admin key      as the configuration says")
+        case .generated(let secret, let path):
+            Output.standard.line("  admin key      \(secret.text)")
+            Output.standard.line("                 (generated; kept in \(path))")
+        case .kept(let path): Output.standard.line("  admin key      kept in \(path)")
         }
     }
 

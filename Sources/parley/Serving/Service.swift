@@ -30,6 +30,9 @@ final class Service: Sendable {
         state = Mutex(State(startup: startup, stamp: startup.path.flatMap { FileStamp($0) }))
     }
 
+    /// The configuration that is being served.
+    var snapshot: Snapshot { state.withLock { $0.startup.snapshot } }
+
     /// Serves until told to stop.
     func run(until signals: AsyncStream<Signals.Signal>) async {
         let watcher = Task { await watch() }
@@ -108,9 +111,11 @@ final class Service: Sendable {
             if settings.server.tls != startup.settings.server.tls
                 || settings.server.headerLimit != startup.settings.server.headerLimit
                 || settings.server.maxConnections != startup.settings.server.maxConnections
-                || settings.log != startup.settings.log
+                || settings.log != startup.settings.log || settings.store != startup.settings.store
+                || settings.admin != startup.settings.admin || settings.console != startup.settings.console
             {
-                logs.logger.notice("server.tls, header_limit, max_connections and log take effect at the next start")
+                logs.logger.notice(
+                    "server.tls, header_limit, max_connections, log, store, admin and console wait for the next start")
             }
             startup.settings = settings
             startup.settings.server.listen = comparable.listen
@@ -119,6 +124,9 @@ final class Service: Sendable {
             state.withLock { $0.startup = updated }
             gateway.adopt(snapshot)
             logs.logger.info("configuration reloaded", metadata: ["file": "\(path)"])
+            Task { [logs] in
+                do { try await updated.openStore() } catch { logs.logger.error("\(error)") }
+            }
         } catch {
             for line in "\(error)".split(separator: "\n") { logs.logger.error("\(line)") }
             logs.logger.error("the configuration was not reloaded; the old one goes on serving")

@@ -4,8 +4,10 @@
 import Glibc
 import ParleyAccess
 import ParleyConfiguration
+import ParleyCore
 import ParleyGateway
 import ParleyProviders
+import ParleyStore
 
 /// Something that keeps the program from doing what it was told; printed as it is.
 struct Failure: Error, CustomStringConvertible {
@@ -27,6 +29,8 @@ struct Startup: Sendable {
     var generated: (secret: KeySecret, path: String)?
     /// What makes snapshots of settings, also at a reload.
     var assembler: Assembler
+    /// Where providers keep tokens; opened when one needs it.
+    var store: LazyStore
 
     /// Reads the file if there is one, finds providers in the environment if there is none, and sees to a key.
     ///
@@ -39,7 +43,9 @@ struct Startup: Sendable {
         var warnings: [String] = []
         if let path { (settings, warnings) = try read(path, environment) }
         if !listen.isEmpty { settings.server.listen = try addresses(listen) }
+        let store = LazyStore(settings.store, configuration: path)
         var assembler = Assembler()
+        assembler.store = CredentialStoreReference(store)
         if settings.providers.isEmpty { assembler.found = Catalogue.environment(environment) }
         var generated: (secret: KeySecret, path: String)?
         if let ownKey {
@@ -54,7 +60,15 @@ struct Startup: Sendable {
         guard let snapshot else { throw Failure(diagnostics.map(\.description).joined(separator: "\n")) }
         return Startup(
             path: path, settings: settings, snapshot: snapshot, warnings: warnings, generated: generated,
-            assembler: assembler)
+            assembler: assembler, store: store)
+    }
+
+    /// Opens the store where a provider is of no use without one; others wait until they need it.
+    ///
+    /// - Throws: `Failure` where it cannot be opened.
+    func openStore() async throws {
+        guard snapshot.providers.contains(where: \.keepsTokens) else { return }
+        do throws(ParleyError) { try await store.open() } catch { throw Failure(error.message) }
     }
 
     /// Looks for model servers on this machine, where no file says what there is.

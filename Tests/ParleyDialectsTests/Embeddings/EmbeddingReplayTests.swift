@@ -26,6 +26,8 @@ enum Embedding {
         case "embeddings-vertex": return VertexEmbeddings(model: path)
         case "embeddings-ollama": return OllamaEmbeddings()
         case "embeddings-cohere", "cohere": return path.hasSuffix("/embed") ? CohereEmbeddings() : nil
+        case "embeddings-dashscope": return DashScopeEmbeddings(model: "text-embedding-v4")
+        case "embeddings-ernie": return ErnieEmbeddings()
         case "embeddings-bedrock": return BedrockEmbeddings.dialect(for: path)
         default: return nil
         }

@@ -79,6 +79,7 @@ struct Exchange: Sendable, CustomTestStringConvertible {
             quirks.inlineThinking = true
             quirks.repeatsAnswer = true
         case "xai": quirks.reasoningOutsideOutput = true
+        case "zhipu", "zai": quirks.errorCodes = .zhipu
         case "gemini-openai-compat":
             quirks.reasoningOutsideOutput = true
             quirks.thoughtSignatures = true

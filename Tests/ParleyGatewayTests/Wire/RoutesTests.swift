@@ -31,6 +31,9 @@ struct RoutesTests {
             ("/v1/messages?beta=true", .generate(.init(dialect: .anthropic))),
             ("/v1/messages/count_tokens", .countTokens(.init(dialect: .anthropic))),
             ("/v1/embeddings", .embed(.init(dialect: .openAIChat))),
+            ("/v1/models/refresh", .refreshModels(.openAIChat)), ("/models/refresh", .refreshModels(.openAIChat)),
+            ("/oauth", .console), ("/oauth/?x=1", .console), ("/oauth/a/callback?code=1", .console),
+            ("http://host:1/oauth/login", .console),
         ])
     func finds(target: String, route: Route) {
         #expect(Route.find(target, billing: true) == route)
@@ -38,7 +41,10 @@ struct RoutesTests {
 
     @Test(
         "Other paths are unknown",
-        arguments: ["/", "", "*", "/v1", "/v1/", "/v2/models", "/v1/chat", "/v1/chat/completions/x", "/images"])
+        arguments: [
+            "/", "", "*", "/v1", "/v1/", "/v2/models", "/v1/chat", "/v1/chat/completions/x", "/images", "/oauthx",
+            "/v1/oauth",
+        ])
     func unknown(target: String) {
         #expect(Route.find(target, billing: true) == nil)
     }

@@ -17,10 +17,11 @@ struct DialectConformanceTests {
 
     static func dialect(_ name: String) throws -> any Dialect { try Dialects.dialect(DialectID(name)) }
 
-    @Test("Bedrock, Ollama and Cohere are spoken to providers only")
+    @Test("What no client speaks is spoken to providers only")
     func outbound() {
         let outbound = Dialects.all.filter { !$0.isSpokenByClients }.map(\.id)
-        #expect(outbound == [.bedrock, .ollama, .cohere])
+        let accounts: [DialectID] = [.flowGPT, .fitten, .claudeWeb]
+        #expect(outbound == [.bedrock, .ollama, .cohere] + accounts + [.spark, .acp, .zhipu, .ernie, .dashscope])
     }
 
     @Test("Any answer is read back as it was written, in any pieces", arguments: names)
@@ -76,12 +77,20 @@ struct DialectConformanceTests {
     static func dialect(of transcript: Transcript) -> (any Dialect)? {
         let path = transcript.request.path.split(separator: "?").first.map(String.init) ?? ""
         if transcript.provider.hasPrefix("embeddings") { return nil }
+        if transcript.provider == "spark-websocket" { return Spark() }
         if path.hasSuffix("/chat/completions") { return OpenAIChat() }
         if path.hasSuffix("/messages") || path.hasSuffix("awPredict") { return Anthropic() }
         if path.hasSuffix("/responses") { return OpenAIResponses() }
         if path.hasSuffix("enerateContent") { return Gemini() }
         if path.hasSuffix("/converse") || path.hasSuffix("/converse-stream") { return Bedrock() }
         if path.hasSuffix("/api/chat") { return Ollama() }
+        if path.hasSuffix("/v3/chat") { return FlowGPT() }
+        if path.hasSuffix("/chat_auth") { return FittenCode() }
+        if path.hasSuffix("/completion") || path.hasSuffix("/append_message") { return ClaudeWeb() }
+        if path.hasSuffix("session/prompt") { return Agent() }
+        if path.contains("/model-api/") { return Zhipu() }
+        if path.contains("/wenxinworkshop/chat/") { return Ernie() }
+        if path.hasSuffix("-generation/generation") { return DashScope() }
         return path.hasSuffix("/v2/chat") ? Cohere() : nil
     }
 

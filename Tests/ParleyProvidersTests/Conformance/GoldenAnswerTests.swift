@@ -19,6 +19,10 @@ struct GoldenAnswerTests {
         "anthropic/stream-thinking-tools-interleaved", "anthropic/stream-usage-cache", "anthropic/thinking-redacted",
         "gemini/stream-thinking", "gemini/stream-tool-calls-parallel", "gemini/stream-safety",
         "bedrock/stream-reasoning", "bedrock/usage-cache", "ollama/stream-length", "cohere/stream-tool-plan",
+        "flowgpt/stream-preamble", "fitten/stream-length", "claude-web/stream-thinking",
+        "spark-websocket/stream-reasoning", "spark-websocket/function-call", "spark-websocket/stream-filtered",
+        "acp/stream-usage",
+        "zhipu-v3/stream-interrupted", "ernie/stream-tool-call", "dashscope-native/stream-tool-calls",
     ]
 
     @Test("An answer looks the same as ever in each client's dialect", arguments: cases)

@@ -31,6 +31,9 @@ struct GoldenRequestTests {
     static let models = [
         "anthropic": "claude-sonnet-4-5", "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0",
         "gemini": "gemini-2.5-flash", "ollama": "llama3.3", "cohere": "command-a-03-2025",
+        "flowgpt": "prompt-one", "fitten": "fitten-code", "claude-web": "claude-web",
+        "spark": "v4.0",
+        "zhipu-v3": "chatglm_turbo", "ernie": "ERNIE-4.0-8K", "dashscope": "qwen-plus",
     ]
 
     @Test("A request says the same in the other dialect, or is refused, or names what was dropped", arguments: pairs)

@@ -29,10 +29,14 @@ struct ProviderConformanceTests {
         let connector = FakeConnector(.json(#"{"access_token":"t","expires_in":3600}"#), .json(wholeAnswer))
         var call = makeCall(connector, body: body(dialect), stream: false)
         call.dialect = dialect
-        let made = try? makeModel(kind: kind, keys: ["k1"], id: model) {
+        let made = try? makeModel(kind: kind, keys: [kind == "zhipu" ? "id.secret" : "k1"], id: model) {
             $0.models = [.init(model, model)]
+            if kind == "qianfan" { $0.options.values["secret_key"] = "s" }
             if kind == "bedrock" { $0.options.values["region"] = "us-east-1" }
+            if kind == "iflow" { $0.options.values["mode"] = "api" }
+            if kind == "spark" { $0.options.values = ["app_id": "a", "api_secret": "s"] }
             if kind == "vertex" { $0.options.values = ["project": "p", "location": "us-central1"] }
+            AccountSetup.complete(&$0)
         }
         guard let made else { return [] }
         _ = await thrown(by: made, call)

@@ -8,10 +8,11 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from . import bedrock, chat, gemini, messages, responses
+from . import bedrock, chat, dashscope, gemini, messages, qianfan, responses, zhipu
 from .scenario import Refused, answer
 
-WIRES = {"chat": chat, "responses": responses, "anthropic": messages, "gemini": gemini, "bedrock": bedrock}
+WIRES = {"chat": chat, "responses": responses, "anthropic": messages, "gemini": gemini, "bedrock": bedrock,
+         "zhipu": zhipu, "qianfan": qianfan, "dashscope": dashscope}
 # Odd, so that frames and characters are cut anywhere.
 PIECE = 37
 
@@ -48,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             made = answer(view)
         except Refused as refusal:
             self.server.fakes.note(kind, path, headers, body.decode("utf-8", "replace"), view, str(refusal))
+            refusal.view = view
             status, value, more = wire.failure(refusal)
             return self.whole(status, value, more)
         if not view.stream:
@@ -85,6 +87,8 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    # Hundreds of callers come at once.
+    request_queue_size = 1024
 
     def handle_error(self, request, client_address):
         """A peer that leaves is no news; anything else is a fault of the fakes and is printed."""

@@ -115,11 +115,7 @@ struct OpenAIStyleTargets {
         switch node?.text?.lowercased() {
         case "round-robin": return "round-robin"
         case "random": return "random"
-        case "parallel", "race":
-            imported.note(
-                "becomes route: race; whether this Parley has it is what `parley check` says", line: node?.line,
-                entry.path("router_strategy"))
-            return "race"
+        case "parallel", "race": return "race"
         case nil:
             imported.note("is missing; round-robin is taken", line: entry.line, entry.path("router_strategy"))
             return "round-robin"

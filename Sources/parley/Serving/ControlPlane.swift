@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import Logging
+import NIOCore
+import ParleyAccess
+import ParleyConfiguration
+import ParleyConsole
+import ParleyCore
+import ParleyGateway
+
+/// The control plane beside the running gateway.
+struct ControlPlane: Sendable {
+    /// Where the admin key comes from.
+    enum Key: Sendable {
+        case configured
+        /// Made just now, and kept at a path.
+        case generated(KeySecret, String)
+        case kept(String)
+    }
+
+    let key: Key
+    /// Its own address; nil where it shares the gateway's.
+    let address: ListenAddress?
+    private let console: Console
+
+    /// Starts it, unless it is off.
+    ///
+    /// - Throws: `Failure` where there is no admin key to be had, or it cannot listen.
+    static func start(
+        _ startup: Startup, _ gateway: Gateway, _ service: Service, _ logs: Logs
+    ) async throws -> ControlPlane? {
+        let settings = startup.settings.console
+        guard settings.listen != .off else { return nil }
+        let (key, digest) = try adminKey(startup)
+        let directory: StateDirectory
+        do { directory = try StateDirectory.standard() } catch { throw Failure(error.description) }
+        let console: Console
+        do {
+            console = try await Console.start(
+                ConsoleSetup(
+                    settings: settings, adminKey: digest, directory: directory, snapshot: { service.snapshot },
+                    connector: gateway.connector, logger: logs.logger))
+        } catch {
+            throw Failure("\(error)")
+        }
+        guard case .address = settings.listen else {
+            if case .unix(let path) = console.address { gateway.relay(console: Endpoint(socketPath: path)) }
+            return ControlPlane(key: key, address: nil, console: console)
+        }
+        if case .tcp(let host, _) = console.address, !["127.0.0.1", "::1", "localhost"].contains(host) {
+            logs.logger.warning(
+                "console.listen takes plain HTTP from other machines; put something in front that speaks TLS")
+        }
+        return ControlPlane(key: key, address: console.address, console: console)
+    }
+
+    /// Stops it.
+    func stop() async { await console.stop() }
+
+    private static func adminKey(_ startup: Startup) throws -> (Key, KeyDigest) {
+        let key: Key
+        let digest: KeyDigest
+        if let secret = startup.settings.admin.key {
+            guard !secret.isEmpty else { throw Failure("admin.key is empty: give it a value, or leave it out") }
+            (key, digest) = (.configured, KeyDigest(of: secret.reveal()))
+        } else {
+            do {
+                let file = KeyFile(KeyFile.admin, in: try StateDirectory.standard())
+                let made = try file.obtain()
+                key = made.isNew ? .generated(made.secret, file.path) : .kept(file.path)
+                digest = made.secret.digest
+            } catch {
+                throw Failure("\(error)")
+            }
+        }
+        guard !startup.snapshot.keys.records.contains(where: { $0.digest == digest }) else {
+            throw Failure("admin.key is also a client's key: clients must not be able to open the console")
+        }
+        return (key, digest)
+    }
+}
