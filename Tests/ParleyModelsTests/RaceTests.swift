@@ -109,7 +109,7 @@ private struct EventsModel: Model {
         }
         task.cancel()
         #expect(await task.value?.kind == .cancelled)
-        #expect(runners.allSatisfy { $0.wasCancelled })
+        #expect(runners.map(\.wasCancelled) == [true, true])
     }
 
     @Test func `of two that answer only one is kept open`() async throws {
