@@ -37,7 +37,7 @@ public struct ModelNames: Sendable {
 
     /// Whether there is an entry that begins as a pattern does whose `*` is its end.
     public func hasBeginning(of pattern: String) -> Bool {
-        guard pattern.hasSuffix("*") else { return false }
+        guard pattern.hasSuffix("*"), pattern != "*" else { return false }
         let head = pattern.dropLast()
         var low = 0
         var high = sorted.count
