@@ -106,7 +106,8 @@ def test_openai_style_api_what_the_key_sets_overrides_the_client(moved, upstream
 def test_openai_style_api_router_spreads_over_its_targets(moved, upstream, strategy):
     names = ["one", "two", "three"]
     entries = [entry("tok-" + name, "proxy", api_base=upstream.url, api_key="up", model=name) for name in names]
-    server = moved(entries + [entry("tok-r", "router", router_strategy=strategy, token_pool=["tok-" + name for name in names])])
+    tokens = [one["token"] for one in entries]
+    server = moved(entries + [entry("tok-r", "router", router_strategy=strategy, token_pool=tokens)])
     for _ in range(60):
         ask(server, "tok-r")
     counts = collections.Counter(one["model"] for one in upstream.log())
@@ -211,6 +212,53 @@ def test_one_api_pools_by_priority(tool, start, upstream, tmp_path):
         assert server.request("POST", CHAT, chat("m"))[0] == 200
     assert [one["model"] for one in upstream.log()] == ["high"] * 4
     assert {one["headers"]["authorization"] for one in upstream.log()} == {"Bearer k2", "Bearer k3"}
+
+
+ENTRIES = [
+    entry("a", "openai", api_key="k", model="m"), entry("b", "proxy", api_base="https://h.example/v1", api_key="k", top_p=1),
+    entry("c", "azure", api_base="https://x.openai.azure.com/", deployment_id="d", api_version="2023-05-15", api_key="k"),
+    entry("d", "claude", **{"api_key": "k", "anthropic-version": "2023-06-01"}),
+    entry("e", "claude-web", cookie="sessionKey=sk-ant-sid01-abc", proxies={"https": "http://localhost:7890"},
+          prompt="{newMessage}"),
+    entry("f", "zhipu-api", api_key="id.secret", model="chatglm_turbo", prompt="Obey {system}"),
+    entry("g", "xunfei-spark-api", app_id="a", api_key="k", api_secret="s", api_model_version="v2.0"),
+    entry("h", "gemini", api_key="k"),
+    entry("i", "router", router_strategy="random", token_pool=["a", "b", "e", "f", "g"]),
+    entry("j", "model-name-router", **{"model-2-token": {"x": "i", "default": "b"}})]
+PARAMS = [
+    {"model": "openai/x"}, {"model": "azure/x", "api_base": "https://x.openai.azure.com", "api_version": "2024-10-21"},
+    {"model": "anthropic/x"}, {"model": "gemini/x"}, {"model": "groq/x"}, {"model": "ollama/x"}, {"model": "cohere/x"},
+    {"model": "bedrock/x", "aws_region_name": "us-east-1", "aws_access_key_id": "A", "aws_secret_access_key": "S"}]
+# Those without a kind of their own need a base_url, and Vertex a real service account.
+TYPES = set(range(1, 52)) - {2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 19, 21, 22, 34, 38, 42, 43, 46}
+BASES = {3: "https://x.openai.azure.com", 8: "https://h.example", 50: "https://h.example"}
+PARTS = {15: "a|b", 16: "id.secret", 18: "a|b|c", 33: "a|b|us-east-1"}
+FILES = {
+    "openai-style-api": (json.dumps(ENTRIES), True),
+    "fitten-code-api": ("[Main]\nusername = me\npassword = p;w\napi_key = sk-fitten\n", True),
+    "flowgpt-2api": ("API_MASTER_KEY=sk\nNGINX_PORT=8088\nFLOWGPT_BEARER_TOKEN=t\nFLOWGPT_DEVICE_ID=d\n"
+                     "REQUEST_TIMEOUT=180\nDEFAULT_MODEL_ID=a\nMODEL_MAP={\"a\": \"b\"}\n", True),
+    "iflow": ("apiKey=k\nworker_auth_token=w\nmodelName=qwen3\nbaseUrl=https://apis.iflow.cn/v1\n", True),
+    "litellm": (yaml.safe_dump({"model_list": [
+        {"model_name": f"m{number}", "litellm_params": {"api_key": "k"} | params} for number, params in enumerate(PARAMS)],
+        "general_settings": {"master_key": "sk-1234"}}), False),
+    "one-api": (json.dumps([
+        {"type": number, "name": f"channel {number}", "models": f"m{number},shared", "base_url": BASES.get(number, ""),
+         "status": 1, "key": PARTS.get(number, "k"),
+         "config": json.dumps({"user_id": "acc", "api_version": "2024-10-21"})} for number in sorted(TYPES)]), True),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_result_passes_check(tool, tmp_path, kind):
+    text, strict = FILES[kind]
+    (tmp_path / "source").write_text(text)
+    code, _, err = tool.run("import", "source", "--env", "all.env", "--output", "parley.yaml")
+    assert code == 0 and f"--from {kind})" in err, err
+    variables = tool.variables(tmp_path / "all.env")
+    missing = dict.fromkeys(re.findall(r"^# (\w+)=$", (tmp_path / "all.env").read_text(), re.M), "x")
+    code, out, _ = tool.check(*(["--strict"] if strict else []), "parley.yaml", env=missing | variables)
+    assert code == 0, out + (tmp_path / "parley.yaml").read_text()
 
 
 def test_o1_api_passes_check_with_warnings(tool, tmp_path):

@@ -11,6 +11,8 @@ public struct ModelNames: Sendable {
     /// Every name, in file order.
     public let all: [String]
     private let exact: Set<String>
+    /// The names in their order, to find those with the same beginning.
+    private let sorted: [String]
     /// Names with a `*`, by what stands before it; in file order.
     private var wildcards: [Substring: [Wildcard]] = [:]
     /// The longest text before a `*`, in characters.
@@ -21,6 +23,7 @@ public struct ModelNames: Sendable {
         var seen: Set<String> = []
         all = names.filter { seen.insert($0).inserted }
         exact = seen
+        sorted = all.sorted()
         for pattern in all {
             guard let star = pattern.firstIndex(of: "*") else { continue }
             let head = pattern[..<star]
@@ -31,6 +34,19 @@ public struct ModelNames: Sendable {
 
     /// Whether there is an entry of exactly that name.
     public func has(_ name: String) -> Bool { exact.contains(name) }
+
+    /// Whether there is an entry that begins as a pattern does whose `*` is its end.
+    public func hasBeginning(of pattern: String) -> Bool {
+        guard pattern.hasSuffix("*"), pattern != "*" else { return false }
+        let head = pattern.dropLast()
+        var low = 0
+        var high = sorted.count
+        while low < high {
+            let middle = (low + high) / 2
+            if sorted[middle] < head { low = middle + 1 } else { high = middle }
+        }
+        return low < sorted.count && sorted[low].hasPrefix(head)
+    }
 
     /// The entry that answers to a name: the name itself, else the most specific wildcard, which is the one with the
     /// most characters besides its `*`; the first in the file among equals.

@@ -73,7 +73,7 @@ struct ReferenceChecker {
                 return
             }
         }
-        guard !isKnown(name), !isKnown(pattern: name) else { return }
+        guard !isKnown(name), !names.hasBeginning(of: name) else { return }
         if listsAnswer {
             let known = providerNames.map { $0 + "/" }
             if let slash = name.firstIndex(of: "/"), !known.isEmpty {
@@ -90,11 +90,6 @@ struct ReferenceChecker {
 
     private func isKnown(_ name: String) -> Bool {
         names.match(name) != nil || isUpstream(name)
-    }
-
-    /// Whether some entry's name is one that a pattern can stand for.
-    private func isKnown(pattern: String) -> Bool {
-        pattern.contains("*") && names.all.contains { ModelNames.matches(pattern, $0) }
     }
 
     /// Whether a name is one of a provider's own.

@@ -61,6 +61,10 @@ final class EmbeddingAttempt {
     private var headers = HeaderBlock()
     /// The head of the request that is on its way, as the provider signed it.
     private var signed: ByteBuffer?
+    /// The key of that request.
+    private var used: Credential?
+    /// The key that must be used once more, since what was renewed is that key's alone.
+    private var renewed: Credential?
     private var isRenewed = false
 
     init(_ given: Call, provider: any Provider, model: String) throws(ParleyError) {
@@ -171,25 +175,30 @@ final class EmbeddingAttempt {
     private func exchange(
         _ body: ByteBuffer
     ) async throws(ParleyError) -> (reader: AnswerReader, body: ByteBuffer, isWhole: Bool) {
+        let credential = renewed ?? provider.credentials.pick(at: .now())
+        renewed = nil
+        used = credential
         do throws(ParleyError) {
-            return try await exchangeOnce(body)
+            return try await exchange(body, with: credential)
         } catch {
-            guard renews(after: error) else { throw error }
-            return try await exchangeOnce(body)
+            if renews(after: error) { return try await exchange(body) }
+            provider.credentials.note(error, of: credential, at: .now())
+            throw error
         }
     }
 
-    /// Whether the next request can be signed in better than this one, which was refused for that; once for all.
+    /// Whether the next request can be signed in better than this one, which was refused for that; once for all, and for
+    /// the same key.
     private func renews(after failure: ParleyError) -> Bool {
         guard !isRenewed, failure.kind == .unauthenticated, let signed, provider.renews(signed) else { return false }
         isRenewed = true
+        renewed = used
         return true
     }
 
-    private func exchangeOnce(
-        _ body: ByteBuffer
+    private func exchange(
+        _ body: ByteBuffer, with credential: Credential
     ) async throws(ParleyError) -> (reader: AnswerReader, body: ByteBuffer, isWhole: Bool) {
-        let credential = provider.credentials.pick(at: .now())
         let head = try await provider.authorize(face.target, body: body, with: credential, through: call.connector)
         signed = head
         let reader = AnswerReader(try await call.connector.open(request(head, body)), limits: limits)
@@ -200,7 +209,6 @@ final class EmbeddingAttempt {
             return (reader, answer, isWhole)
         } catch {
             reader.cancel()
-            provider.credentials.note(error, of: credential, at: .now())
             throw error
         }
     }

@@ -14,7 +14,7 @@ final class UpstreamAttempt {
     private let model: String
     private var face: Face
     private let limits: AttemptLimits
-    private var credential: Credential
+    private let credential: Credential
     private var body: ByteBuffer?
     /// The head of the request that is on its way, as the provider signed it.
     private var signed: ByteBuffer?
@@ -84,9 +84,8 @@ final class UpstreamAttempt {
         throw failure
     }
 
-    /// Writes the request anew.
+    /// Writes the request anew, for the same key: what was learnt or renewed may be that key's alone.
     private func rewrite() throws(ParleyError) {
-        credential = provider.credentials.pick(at: .now())
         face = try provider.face(for: call, model: model)
         let prepared = try UpstreamRoute.prepare(call, provider: provider, face: face, model: model)
         route = prepared.route

@@ -106,7 +106,7 @@ import Testing
         #expect(result.settings.providers[0].apiKeys == [Secret("id.secret")])
         #expect(result.settings.keys[0].model == "zhipu/chatglm_lite")
         #expect(result.settings.keys[0].force == ["temperature": .number("0.8"), "top_p": .number("0.7")])
-        #expect(result.hasNote("v4"))
+        #expect(result.settings.providers[0].options["prompt"] == .string("{system}") && result.hasNote("v4"))
     }
 
     @Test(

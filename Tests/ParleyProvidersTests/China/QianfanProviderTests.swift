@@ -272,6 +272,20 @@ struct QianfanProviderTests {
         #expect(refused.heads[1].contains("client_id=A2&client_secret=S2 ") && refused.requests.count == 4)
     }
 
+    @Test("What is renewed is used again, whoever's turn it would be")
+    func renewedPair() async throws {
+        let connector = FakeConnector(
+            Baidu.token("a"), Baidu.whole, Baidu.token("b"), Baidu.whole, Baidu.expired, Baidu.token("a2"), Baidu.whole)
+        let model = try Baidu.model(keys: ["A1|S1,A2|S2"], secret: nil)
+        for _ in 0..<3 { _ = try await Baidu.ask(model, connector) }
+        #expect(connector.heads[5].contains("client_id=A1&") && connector.heads[6].contains("access_token=a2 "))
+        let vectors = FakeConnector.Script.json(#"{"data":[{"embedding":[1],"index":0}]}"#)
+        let second = FakeConnector(Baidu.token("a"), Baidu.expired, Baidu.token("a2"), vectors)
+        let embedder = try Baidu.model(keys: ["A1|S1,A2|S2"], secret: nil, id: "bge-large-zh")
+        _ = try await embedder.answer(Baidu.embedding(second))
+        #expect(second.heads[2].contains("client_id=A1&") && second.heads[3].contains("access_token=a2 "))
+    }
+
     @Test("Settings that cannot work are refused, naming the setting")
     func settings() {
         func fault(_ keys: [String], _ options: JSONObject) -> String? {

@@ -158,8 +158,10 @@ enum OpenAIStyleProviders {
     ) -> Target {
         var settings = settings
         if let prompt = entry.config["prompt"], known.contains("prompt") {
-            if let text = prompt.textValue, let kind = settings["kind"]?.text, SettingsTable.has("prompt", of: kind) {
-                settings.set("prompt", text)
+            if let text = prompt.text, text.contains("{system}"), let kind = settings["kind"]?.text,
+                SettingsTable.has("prompt", of: kind)
+            {
+                settings.set("prompt", .text(text))
             } else {
                 imported.note(
                     "not carried over: system messages are sent as such", line: prompt.line, entry.path("prompt"))
