@@ -45,7 +45,7 @@ import Testing
     @Test func `new tokens are kept before the key is looked up, and the key before it is used`() {
         var machine = Self.machine()
         let now = 96 * Self.minute
-        machine.renewed(Self.login, Self.tokens)
+        machine.renewed(Self.login, Self.tokens, now: 0)
         var expected = Self.login
         expected.accessToken = "a2"
         expected.refreshToken = "r2"
@@ -63,7 +63,7 @@ import Testing
 
     @Test func `a key that cannot be looked up stays, and so does a refresh token that was not replaced`() throws {
         var machine = Self.machine()
-        machine.renewed(Self.login, IFlowTokens(access: "a2", refresh: nil, expires: nil))
+        machine.renewed(Self.login, IFlowTokens(access: "a2", refresh: nil, expires: nil), now: 0)
         let renewed = try #require(machine.login)
         #expect(renewed.refreshToken == "r1")
         machine.saved(renewed)
@@ -81,6 +81,15 @@ import Testing
         machine.renewalFailed(ParleyError(.upstreamUnavailable, "down"), isFinal: false, now: over)
         #expect(Self.refusal(machine.step(now: over))?.kind == .upstreamUnavailable)
         #expect(machine.step(now: over + Machine.pause) == .renew(Self.login))
+    }
+
+    @Test func `tokens that live for less than five minutes are used all the same`() throws {
+        var machine = Self.machine()
+        machine.renewed(Self.login, IFlowTokens(access: "a2", refresh: "r2", expires: 1000), now: 1000)
+        machine.saved(try #require(machine.login))
+        machine.lookedUp(nil)
+        #expect(Self.key(machine.step(now: 1000)) != nil)
+        #expect(machine.step(now: 1000 + Machine.pause) == .renew(try #require(machine.login)))
     }
 
     @Test func `a final refusal stays until the store has another login`() {
@@ -103,7 +112,7 @@ import Testing
         let isRenewed = machine.refused(first)
         #expect(isRenewed)
         #expect(machine.step(now: 0) == .renew(Self.login))
-        machine.renewed(Self.login, IFlowTokens(access: "a2", refresh: "r2", expires: nil))
+        machine.renewed(Self.login, IFlowTokens(access: "a2", refresh: "r2", expires: nil), now: 0)
         machine.saved(try #require(machine.login))
         machine.lookedUp(nil)
         // Those who come late with the old one try again with the new one, and nothing is renewed for them.
@@ -138,7 +147,7 @@ import Testing
         var other = Self.login
         other.accessToken = "other"
         machine.adopt(other)
-        machine.renewed(Self.login, Self.tokens)
+        machine.renewed(Self.login, Self.tokens, now: 0)
         #expect(machine.login == other)
         machine.saved(Self.login)
         #expect(Self.key(machine.step(now: 0)) != nil)

@@ -172,8 +172,7 @@ def test_a_dead_service_and_a_client_that_leaves(start, iflow):
                  f"Content-Length: {len(payload)}\r\n\r\n{payload}")
         raw.until(b"word")
     assert iflow.left.wait(10)
-    iflow.stop()
-    status, _, body = say(server)
+    status, _, body = say(start(keyed(iflow, base_url="http://127.0.0.1:1/v1")))
     assert status == 502 and "flow:" in error(body)["message"]
 
 
@@ -183,11 +182,6 @@ def test_settings_that_make_no_sense_are_refused(start, iflow):
         server = start(configuration(iflow, **change), wait=False)
         assert server.process.wait(20) != 0
         assert f"providers.flow.{word}" in server.log_text()
-
-
-def test_the_other_mode_says_that_it_is_not_built_or_works(start, iflow):
-    server = start(configuration(iflow, mode="cli", client_id=None, client_secret=None, command=["false"]))
-    assert say(server)[0] in (501, 502, 503)
 
 
 # The sign-in
@@ -386,7 +380,8 @@ def test_a_refresh_token_that_stays_is_kept(start, iflow):
     server = start(configuration(iflow))
     sign_in(server)
     iflow.rotates = False
-    assert say(server)[0] == 200 and say(server)[0] == 200
+    assert say(server)[0] == 200
+    wait_until(lambda: say(server)[0] == 200 and len(iflow.refreshes()) == 2, what="another refresh")
     used = [form["refresh_token"] for form in iflow.refreshes()]
     assert len(used) == 2 and used[0] == used[1]
 
@@ -460,7 +455,8 @@ def test_two_processes_with_one_store_use_each_others_tokens(start, iflow, tmp_p
     config = configuration(iflow) | {"store": f"sqlite:{tmp_path}/shared.db"}
     first, second = start(config), start(config)
     sign_in(first)
-    assert say(second)[0] == 200  # has refreshed: the token that the first one knows is used up
+    # The second one looks into the store again after a while, and refreshes: the token that the first knows is used up.
+    wait_until(lambda: say(second)[0] == 200, what="the other's login")
     assert say(first)[0] == 200
     assert len(iflow.refreshes()) == 1
 

@@ -71,7 +71,7 @@ final class IFlowAccount: Sendable {
                     state.machine.read(nil, now: now)
                     state.machine.adopt(login)
                 }
-                return await self.settle(through: connector)
+                return .success(IFlowKey(text: "", generation: 0))
             } catch {
                 return .failure(error)
             }
@@ -193,7 +193,8 @@ final class IFlowAccount: Sendable {
         }
         do throws(IFlowSignIn.Refusal) {
             let tokens = try await service.renewed(login, now: clock(), through: connector)
-            state.withLock { $0.machine.renewed(login, tokens) }
+            let now = clock()
+            state.withLock { $0.machine.renewed(login, tokens, now: now) }
         } catch {
             let now = clock()
             let said = error.error(renewing: name)

@@ -41,6 +41,8 @@ struct IFlowLoginMachine: Sendable {
     private var refusal: ParleyError?
     /// Why the last renewal did not work, and until when no other is tried.
     private var failure: (error: ParleyError, until: Int64)?
+    /// When the tokens came: those that live for less than the margin are not renewed again and again.
+    private var renewed: Int64?
     private var generation = 0
 
     init(name: String) {
@@ -61,7 +63,7 @@ struct IFlowLoginMachine: Sendable {
         if needsLookUp { return .lookUp(login) }
         if let refusal { return isStale(now) ? .read : .refuse(refusal) }
         let key = IFlowKey(text: login.apiKey, generation: generation)
-        guard isWorn || login.expires.map({ now >= $0 - Self.margin }) == true else { return .use(key) }
+        guard isWorn || isDue(login, now) else { return .use(key) }
         guard login.refreshToken != nil else {
             return isWorn || isOver(login, now) ? .refuse(Self.ended(name)) : .use(key)
         }
@@ -69,6 +71,11 @@ struct IFlowLoginMachine: Sendable {
             return isWorn || isOver(login, now) ? .refuse(failure.error) : .use(key)
         }
         return .renew(login)
+    }
+
+    private func isDue(_ login: IFlowLogin, _ now: Int64) -> Bool {
+        guard let expires = login.expires, now >= expires - Self.margin else { return false }
+        return renewed.map { now >= $0 + Self.pause || now < $0 } ?? true
     }
 
     private func isStale(_ now: Int64) -> Bool {
@@ -93,8 +100,9 @@ struct IFlowLoginMachine: Sendable {
     }
 
     /// New tokens came for `old`.
-    mutating func renewed(_ old: IFlowLogin, _ tokens: IFlowTokens) {
+    mutating func renewed(_ old: IFlowLogin, _ tokens: IFlowTokens, now: Int64) {
         guard old.isSame(as: login) else { return }
+        renewed = now
         login?.accessToken = tokens.access
         if let refresh = tokens.refresh { login?.refreshToken = refresh }
         login?.expires = tokens.expires
@@ -125,6 +133,7 @@ struct IFlowLoginMachine: Sendable {
     /// Somebody signed in, or out; the store knows already.
     mutating func adopt(_ login: IFlowLogin?) {
         self.login = login
+        renewed = nil
         isSaved = true
         needsLookUp = false
         isWorn = false
