@@ -42,7 +42,7 @@ struct IFlowLoginMachine: Sendable {
     /// Why the last renewal did not work, and until when no other is tried.
     private var failure: (error: ParleyError, until: Int64)?
     /// When the tokens came: those that live for less than the margin are not renewed again and again.
-    private var renewed: Int64?
+    private var lastRenewal: Int64?
     private var generation = 0
 
     init(name: String) {
@@ -75,7 +75,7 @@ struct IFlowLoginMachine: Sendable {
 
     private func isDue(_ login: IFlowLogin, _ now: Int64) -> Bool {
         guard let expires = login.expires, now >= expires - Self.margin else { return false }
-        return renewed.map { now >= $0 + Self.pause || now < $0 } ?? true
+        return lastRenewal.map { now >= $0 + Self.pause || now < $0 } ?? true
     }
 
     private func isStale(_ now: Int64) -> Bool {
@@ -102,7 +102,7 @@ struct IFlowLoginMachine: Sendable {
     /// New tokens came for `old`.
     mutating func renewed(_ old: IFlowLogin, _ tokens: IFlowTokens, now: Int64) {
         guard old.isSame(as: login) else { return }
-        renewed = now
+        lastRenewal = now
         login?.accessToken = tokens.access
         if let refresh = tokens.refresh { login?.refreshToken = refresh }
         login?.expires = tokens.expires
@@ -133,7 +133,7 @@ struct IFlowLoginMachine: Sendable {
     /// Somebody signed in, or out; the store knows already.
     mutating func adopt(_ login: IFlowLogin?) {
         self.login = login
-        renewed = nil
+        lastRenewal = nil
         isSaved = true
         needsLookUp = false
         isWorn = false
