@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import HTTPTypes
 import ParleyAccess
 import ParleyProviders
 import Testing
