@@ -88,7 +88,8 @@ import Testing
         #expect(first.options["prompt"] == .string("{newMessage} \n {history}"))
         #expect(result.settings.providers[1].options["conversation"] == .string("new"))
         #expect(result.settings.keys.map(\.model) == ["claude-web/*", "claude-web-2/*", "claude-web-3/*"])
-        #expect(result.hasNote("source:3", "proxies", "http://") && result.hasNote("source:3", "single_conversation"))
+        #expect(result.settings.providers[2].options["conversation"] == .string("single"))
+        #expect(result.hasNote("source:3", "proxies", "http://") && !result.hasNote("source:3", "single_conversation"))
         #expect(result.hasNote("source:3", "[2].config.x"))
     }
 
