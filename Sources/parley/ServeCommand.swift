@@ -27,6 +27,31 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let signals = Signals()
+        let running = try await start()
+        let (gateway, service, logs) = (running.gateway, running.service, running.logs)
+        let discovery = Task { await service.discover() }
+        await service.run(until: signals.stream)
+        discovery.cancel()
+        let drain = service.snapshot.server.drain
+        logs.logger.info(
+            "stopping", metadata: ["running": "\(gateway.running)", "drain": "\(drain.nanoseconds / 1_000_000_000) s"])
+        await running.console?.stop()
+        await gateway.stop(drain: drain) {
+            await AgentProcesses.stopAll()
+        }
+        logs.logger.info("stopped")
+        _ = logs.sink.flush()
+    }
+
+    /// What runs. Not what it was started with: that would keep alive the providers that a reload drops.
+    private struct Running {
+        let gateway: Gateway
+        let service: Service
+        let console: ControlPlane?
+        let logs: Logs
+    }
+
+    private func start() async throws -> Running {
         let startup = try Startup.load(config: config, listen: listen)
         let logs = try Logs.start(startup.settings.log)
         for warning in startup.warnings { logs.logger.warning("\(warning)") }
@@ -52,16 +77,6 @@ struct ServeCommand: AsyncParsableCommand {
             throw error
         }
         Banner.opening(startup, gateway.addresses, console)
-        let discovery = Task { await service.discover() }
-        await service.run(until: signals.stream)
-        discovery.cancel()
-        let drain = startup.settings.server.drain
-        logs.logger.info("stopping", metadata: ["running": "\(gateway.running)", "drain": "\(drain)"])
-        await console?.stop()
-        await gateway.stop(drain: TimeAmount.nanoseconds(drain.components.seconds * 1_000_000_000)) {
-            await AgentProcesses.stopAll()
-        }
-        logs.logger.info("stopped")
-        _ = logs.sink.flush()
+        return Running(gateway: gateway, service: service, console: console, logs: logs)
     }
 }

@@ -60,8 +60,8 @@ class Agent:
     async def new_session(self, cwd, mcp_servers=None, **_):
         if flag("AUTH"):
             raise acp.RequestError.auth_required()
-        self.made += 1
         session = f"{os.getpid()}-{self.made}"
+        self.made += 1
         self.sessions[session] = []
         note("session", session=session, cwd=cwd, servers=mcp_servers)
         modes = schema.SessionModeState(current_mode_id="code", available_modes=[
