@@ -86,7 +86,9 @@ def start(tmp_path):
     for server in started:
         server.process.terminate()
         server.process.wait(20)
-        left = [pid for pid in server.agents.agents() if alive(pid) or is_zombie(pid)]
+        left = [pid for pid in server.agents.agents() if alive(pid)]
+        if server.process.returncode >= 0:  # One that was killed cannot clean up.
+            left += [pid for pid in server.agents.agents() if is_zombie(pid)]
         assert not left, f"agents are left: {left}"
 
 
@@ -235,7 +237,7 @@ def test_a_mode_of_the_agent_can_be_asked_for_by_name(start):
     server.client().chat.completions.create(
         model="agent/ask", messages=[{"role": "user", "content": "hi"}])
     assert server.agents.all("mode")[0]["mode"] == "ask"
-    assert [model.id for model in server.client().models.list()] == ["agent/agent"]
+    assert {model.id for model in server.client().models.list()} == {"agent", "agent/agent"}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -338,7 +340,7 @@ def test_a_client_that_leaves_cancels_its_turn_and_nobody_hears_the_rest(start):
 
 
 def test_a_turn_that_says_nothing_times_out_and_is_cancelled(start):
-    server = start(timeout={"first": "700ms", "idle": "700ms"})
+    server = start(timeout={"first": "6s"})
     ask(server, "hi")
     with pytest.raises(openai.APIStatusError) as late:
         ask(server, "#silent", stream=True)
