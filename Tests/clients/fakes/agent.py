@@ -7,7 +7,6 @@ it goes, a JSON object per line, to the file that `FAKE_LOG` names.
 """
 
 import asyncio
-import itertools
 import json
 import os
 import re
@@ -39,14 +38,14 @@ class Agent:
         self.client = None
         self.sessions = {}
         self.running = {}
-        self.numbers = itertools.count()
+        self.made = 0
 
     def on_connect(self, client):
         self.client = client
 
     async def initialize(self, protocol_version, client_capabilities=None, client_info=None, **_):
         note("initialize", version=protocol_version, client=client_info.name if client_info else None,
-             capabilities=client_capabilities.model_dump(by_alias=True, exclude_unset=True), cwd=os.getcwd(),
+             capabilities=client_capabilities.model_dump(by_alias=True, exclude_none=True), cwd=os.getcwd(),
              environment=sorted(os.environ))
         if flag("DIES_AT_START"):
             os._exit(4)
@@ -61,7 +60,8 @@ class Agent:
     async def new_session(self, cwd, mcp_servers=None, **_):
         if flag("AUTH"):
             raise acp.RequestError.auth_required()
-        session = f"{os.getpid()}-{next(self.numbers)}"
+        self.made += 1
+        session = f"{os.getpid()}-{self.made}"
         self.sessions[session] = []
         note("session", session=session, cwd=cwd, servers=mcp_servers)
         modes = schema.SessionModeState(current_mode_id="code", available_modes=[
