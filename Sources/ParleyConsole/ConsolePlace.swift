@@ -8,8 +8,8 @@ import ParleyConfiguration
 
 /// Where the control plane listens: on an address of its own, or on a socket that only the data plane of this process uses.
 struct ConsolePlace: Sendable {
-    /// What a socket's path may have (`sun_path`, with its ending zero).
-    private static let longestPath = 107
+    /// What SwiftNIO takes as a socket's path; some systems have no more room in `sun_path`.
+    private static let longestPath = 103
     private static let prefix = "console-"
     private static let suffix = ".sock"
 

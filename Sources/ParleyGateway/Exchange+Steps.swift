@@ -25,7 +25,7 @@ extension Exchange {
         if let caller = client.caller, caller.isSame(presented, snapshot) { return caller.key }
         switch snapshot.keys.identify(String(presented)) {
         case .known(let key):
-            client.caller = Caller(secret: Array(presented.utf8), key: key, snapshot: snapshot)
+            client.caller = Caller(secret: Array(presented.utf8), key: key, serial: snapshot.serial)
             return key
         case .expired:
             throw ParleyError(.unauthenticated, "This key has expired.", code: "invalid_api_key")

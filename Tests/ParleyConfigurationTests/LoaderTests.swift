@@ -178,7 +178,7 @@ struct LoaderTests {
     @Test("Routes that are not built, and reasoning, give one warning each")
     func unbuiltModels() {
         let text = """
-            providers: {p: {kind: demo}, c: {kind: replicate}}
+            providers: {p: {kind: demo}, c: {kind: vertex}}
             models:
               a: {route: fastest, of: [p/x]}
               b: {reason: vote, with: p/x, samples: 3, caps: {calls: 2}}
@@ -188,7 +188,7 @@ struct LoaderTests {
             """
         #expect(
             Samples.warnings(text) == [
-                "1:40: providers.c.kind: replicate is not built yet; calls answer 501",
+                "1:40: providers.c.kind: vertex is not built yet; calls answer 501",
                 "3:14: models.a.route: fastest is not built yet; calls answer 501",
                 "4:15: models.b.reason: reasoning chains are not built yet; calls answer 501",
             ])

@@ -202,14 +202,25 @@ def test_a_socket_of_its_own(start, tmp_path):
 
 def test_what_keeps_it_from_starting_is_said(start):
     busy = socket.create_server(("127.0.0.1", 0))
-    for change, words in [
-        ({"console": {"listen": f"127.0.0.1:{busy.getsockname()[1]}"}}, "console.listen: cannot listen"),
-        ({"admin": {"key": KEY}}, "admin.key is also a client's key"),
-    ]:
-        server = start(configuration(**change), wait=False)
-        assert server.process.wait(20) != 0
-        assert words in server.log_text()
+    server = start(configuration(console={"listen": f"127.0.0.1:{busy.getsockname()[1]}"}), wait=False)
+    assert server.process.wait(20) != 0
+    assert "console.listen: cannot listen" in server.log_text()
     busy.close()
+
+
+def test_a_client_key_that_is_the_admin_key_too_is_said(start):
+    server = start(configuration(admin={"key": KEY}))
+    server.wait_for('admin.key is also the key "')
+    assert get(server, "/oauth", {"Authorization": f"Bearer {KEY}"})[0] == 200
+
+
+def test_a_console_that_nobody_asked_for_does_not_keep_the_gateway_from_serving(start, tmp_path):
+    state = tmp_path / "no-folder"
+    state.write_text("a file")
+    server = start({name: value for name, value in configuration().items() if name not in ("admin", "console")},
+                   env={"XDG_STATE_HOME": str(state)})
+    server.wait_for("the console is not there")
+    assert server.request("GET", "/v1/models")[0] == 200
 
 
 def test_a_session_ends(start):

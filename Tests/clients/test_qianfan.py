@@ -199,15 +199,15 @@ def test_500_callers_on_an_expired_token_cause_one_refresh(program):
 def test_a_restart_keeps_the_token(tmp_path, fakes):
     qianfan.state.reset()
     config = settings(fakes.url("qianfan")) | {"store": f"sqlite:{tmp_path}/parley.db"}
-    for number in range(2):
-        server = Server(tmp_path / f"first{number}", config)
+    for run in ("one", "two"):
+        server = Server(tmp_path / run, config)
         assert chat(server)[0] == 200 and chat(server, stream=True)[0] == 200
         server.stop()
     assert qianfan.state.calls == 1
     assert not any(b"AK|SK" in file.read_bytes() for file in tmp_path.glob("parley.db*"))
     qianfan.state.expire()   # what was kept is over: it is replaced, and kept in turn
-    for number in range(2):
-        server = Server(tmp_path / f"second{number}", config)
+    for run in ("three", "four"):
+        server = Server(tmp_path / run, config)
         assert chat(server)[0] == 200
         server.stop()
     assert qianfan.state.calls == 2

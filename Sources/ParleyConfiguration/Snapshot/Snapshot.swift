@@ -6,6 +6,7 @@ public import ParleyAccess
 public import ParleyCore
 import ParleyModels
 public import ParleyProviders
+import Synchronization
 
 /// The live configuration: immutable, read once by a call at its start.
 public final class Snapshot: Sendable {
@@ -15,6 +16,10 @@ public final class Snapshot: Sendable {
         let source: any ModelSource
     }
 
+    private static let count = Atomic<UInt64>(0)
+
+    /// What tells this configuration from all others of the process, also from those that are gone.
+    public let serial = Snapshot.count.wrappingAdd(1, ordering: .relaxed).newValue
     /// What the server's connections must know.
     public let server: ServerRules
     /// The keys that clients may present.

@@ -10,13 +10,15 @@ struct Caller {
     /// The secret as it was presented; it lives as long as the connection and is never written anywhere.
     let secret: [UInt8]
     let key: KeyRecord
-    let snapshot: Snapshot
+    /// The serial of the configuration that has the key. Not the configuration itself: it would live as long as the
+    /// connection, with its providers and their processes.
+    let serial: UInt64
 
     /// Whether the same key is presented under the same configuration and still works.
     ///
     /// Compared in constant time, since a proxy may send several clients' requests over one connection.
     func isSame(_ presented: Substring, _ current: Snapshot) -> Bool {
-        guard snapshot === current, presented.utf8.count == secret.count else { return false }
+        guard serial == current.serial, presented.utf8.count == secret.count else { return false }
         var difference: UInt8 = 0
         for (byte, known) in zip(presented.utf8, secret) { difference |= byte ^ known }
         return difference == 0 && !key.isExpired(at: Int64(WallClock.seconds()))

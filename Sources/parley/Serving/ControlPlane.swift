@@ -24,15 +24,31 @@ struct ControlPlane: Sendable {
     let address: ListenAddress?
     private let console: Console
 
-    /// Starts it, unless it is off.
+    /// Starts it, unless it is off. Where nobody asked for it, the gateway does without when it cannot be had.
     ///
-    /// - Throws: `Failure` where there is no admin key to be had, or it cannot listen.
+    /// - Throws: `Failure` where there is no admin key to be had, or it cannot listen on the address it was given.
     static func start(
         _ startup: Startup, _ gateway: Gateway, _ service: Service, _ logs: Logs
     ) async throws -> ControlPlane? {
         let settings = startup.settings.console
         guard settings.listen != .off else { return nil }
+        guard settings.listen == .shared else { return try await start(startup, gateway, service, logs, settings) }
+        do {
+            return try await start(startup, gateway, service, logs, settings)
+        } catch let failure as Failure where startup.settings.admin.key == nil {
+            logs.logger.warning("the console is not there: \(failure)")
+            return nil
+        }
+    }
+
+    private static func start(
+        _ startup: Startup, _ gateway: Gateway, _ service: Service, _ logs: Logs, _ settings: ConsoleSettings
+    ) async throws -> ControlPlane {
         let (key, digest) = try adminKey(startup)
+        if let same = startup.snapshot.keys.records.first(where: { $0.digest == digest }) {
+            logs.logger.warning(
+                "admin.key is also the key \"\(same.name)\": whoever has it can open the console, too")
+        }
         let directory: StateDirectory
         do { directory = try StateDirectory.standard() } catch { throw Failure(error.description) }
         let console: Console
@@ -73,9 +89,6 @@ struct ControlPlane: Sendable {
             } catch {
                 throw Failure("\(error)")
             }
-        }
-        guard !startup.snapshot.keys.records.contains(where: { $0.digest == digest }) else {
-            throw Failure("admin.key is also a client's key: clients must not be able to open the console")
         }
         return (key, digest)
     }

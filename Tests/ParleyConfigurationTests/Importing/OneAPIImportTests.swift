@@ -59,8 +59,8 @@ import Testing
         let spark = try Self.channel(
             #""type": 18, "key": "app|secret|key", "models": "SparkDesk-v3.5,x""#.replacing(
                 "\"models\"", with: "\"other_models\""))
-        #expect(spark.settings.providers[0].options["app_id"] == .string("app"))
-        #expect(spark.settings.providers[0].options["api_secret"] == .secret(Secret("secret")))
+        #expect(spark.settings.providers[0].options["app_id"] == .list([.string("app")]))
+        #expect(spark.settings.providers[0].options["api_secret"] == .list([.secret(Secret("secret"))]))
         #expect(spark.settings.providers[0].apiKeys == [Secret("key")])
         let baidu = try Self.channel(#""type": 15, "key": "ak|sk""#)
         #expect(baidu.settings.providers[0].apiKeys == [Secret("ak")])

@@ -104,7 +104,7 @@ struct AgentRequestTests {
         _ = try Native.encoded(body, Agent(), dropped: &dropped)
         let declared = Set(Agent().losses.filter { $0.fate == .dropped }.map(\.field))
         #expect(declared.isSuperset(of: dropped), "\(dropped)")
-        #expect(dropped.count == 13)
+        #expect(dropped.count == 14)
     }
 
     @Test("What is declared as refused is refused, naming the field")

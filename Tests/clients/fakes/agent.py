@@ -38,6 +38,7 @@ class Agent:
         self.client = None
         self.sessions = {}
         self.running = {}
+        self.made = 0
 
     def on_connect(self, client):
         self.client = client
@@ -59,7 +60,8 @@ class Agent:
     async def new_session(self, cwd, mcp_servers=None, **_):
         if flag("AUTH"):
             raise acp.RequestError.auth_required()
-        session = f"{os.getpid()}-{len(self.sessions)}"
+        self.made += 1
+        session = f"{os.getpid()}-{self.made}"
         self.sessions[session] = []
         note("session", session=session, cwd=cwd, servers=mcp_servers)
         modes = schema.SessionModeState(current_mode_id="code", available_modes=[

@@ -89,13 +89,8 @@ enum OpenAIStyleProviders {
             "cookie", entry.config["cookie"]?.secret("claude-web-cookie") ?? .secret(nil, hint: "claude-web-cookie"))
         settings.set("proxy", proxy(entry, &imported))
         if entry.config["single_conversation"]?.truth == true {
-            if let id = entry.config["conversation_id"]?.textValue {
-                settings.set("conversation", id)
-            } else {
-                imported.note(
-                    "there is no conversation_id beside it: give `conversation` the id of the one to go on with",
-                    line: entry.line, entry.path("single_conversation"))
-            }
+            // The original made one when it started and kept it.
+            settings.set("conversation", entry.config["conversation_id"]?.textValue ?? "single")
         }
         settings.set("prompt", entry.config["prompt"]?.textValue)
         let known = ["cookie", "proxies", "conversation_id", "single_conversation", "prompt"]
