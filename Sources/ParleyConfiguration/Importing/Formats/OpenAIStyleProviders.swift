@@ -90,7 +90,7 @@ enum OpenAIStyleProviders {
         settings.set("proxy", proxy(entry, &imported))
         if entry.config["single_conversation"]?.truth == true {
             // The original made one when it started and kept it.
-            settings.set("conversation", entry.config["conversation_id"]?.textValue ?? "single")
+            settings.set("conversation", entry.config["conversation_id"]?.textValue ?? .text("single"))
         }
         settings.set("prompt", entry.config["prompt"]?.textValue)
         let known = ["cookie", "proxies", "conversation_id", "single_conversation", "prompt"]
