@@ -28,6 +28,8 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -46,8 +48,10 @@ let package = Package(
         .package(
             url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: ["ConfigurationSupport"]),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         // Only for the type of paths in swift-subprocess's interface.
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
     ],
     targets: [
@@ -84,8 +88,8 @@ let package = Package(
         .target(
             name: "ParleyConsole",
             dependencies: [
-                "ParleyCore", "ParleyWire", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", hummingbird, nio,
-                posix, log,
+                "ParleyCore", "ParleyWire", "ParleyAccess", "ParleyConfiguration", "ParleyProviders", hummingbird,
+                httpTypes, lifecycle, nio, posix, log,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -119,7 +123,7 @@ let package = Package(
         .testTarget(
             name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore"], swiftSettings: settings),
         .testTarget(
-            name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders"],
+            name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders", httpTypes],
             swiftSettings: settings),
         .testTarget(
             name: "ParleyConfigurationTests",

@@ -8,6 +8,7 @@ import NIOPosix
 public import ParleyAccess
 public import ParleyConfiguration
 public import ParleyCore
+import ServiceLifecycle
 
 /// What the control plane is made of.
 public struct ConsoleSetup: Sendable {
@@ -52,14 +53,17 @@ public final class Console: Sendable {
     public let address: ListenAddress
     /// The folder that was made for its socket, where the state directory's name is too long for one.
     private let place: ConsolePlace
+    private let services: ServiceGroup
     private let task: Task<Void, Never>
     private let group: MultiThreadedEventLoopGroup
 
     private init(
-        address: ListenAddress, place: ConsolePlace, task: Task<Void, Never>, group: MultiThreadedEventLoopGroup
+        address: ListenAddress, place: ConsolePlace, services: ServiceGroup, task: Task<Void, Never>,
+        group: MultiThreadedEventLoopGroup
     ) {
         self.address = address
         self.place = place
+        self.services = services
         self.task = task
         self.group = group
     }
@@ -82,8 +86,10 @@ public final class Console: Sendable {
             configuration: ApplicationConfiguration(address: bound),
             onServerRunning: { continuation.yield(.success($0.localAddress?.port)) },
             eventLoopGroupProvider: .shared(group), logger: quiet(setup.logger))
+        let services = ServiceGroup(
+            configuration: ServiceGroupConfiguration(services: [application], logger: quiet(setup.logger)))
         let task = Task {
-            do { try await application.run() } catch { continuation.yield(.failure(error)) }
+            do { try await services.run() } catch { continuation.yield(.failure(error)) }
             continuation.finish()
         }
         var started: Result<Int?, any Error>?
@@ -103,13 +109,18 @@ public final class Console: Sendable {
         place.protect()
         var address = place.address
         if case .tcp(let host, 0) = address, let port { address = .tcp(host: host, port: port) }
-        return Console(address: address, place: place, task: task, group: group)
+        return Console(address: address, place: place, services: services, task: task, group: group)
     }
 
-    /// Stops; what is being answered is broken off.
+    /// Stops; what is being answered has a second, then it is broken off.
     public func stop() async {
-        task.cancel()
+        let limit = Task {
+            try? await Task.sleep(for: .seconds(1))
+            if !Task.isCancelled { task.cancel() }
+        }
+        await services.triggerGracefulShutdown()
         await task.value
+        limit.cancel()
         place.remove()
         try? await group.shutdownGracefully()
     }
