@@ -57,7 +57,8 @@ import Testing
             text == text.trimmingSpaces
         else { return }
         let result = try Imports.read(
-            #"[{"token": "t", "type": "proxy", "config": {"api_base": "http://h/v1", "api_key": \#(Self.json(text))}}]"#,
+            #"[{"token": "t", "type": "proxy", "#
+                + #""config": {"api_base": "http://h/v1", "api_key": \#(Self.json(text))}}]"#,
             .openAIStyle)
         #expect(result.settings.providers.first?.apiKeys == [Secret(text)])
     }
