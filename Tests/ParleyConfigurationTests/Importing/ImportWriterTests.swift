@@ -81,6 +81,29 @@ import Testing
         }
     }
 
+    @Test("What stands in for a variable, beside it, in a URL or under a telling name is as secret")
+    func hiddenElsewhere() throws {
+        let text = """
+            MODEL_CONFIGS = [
+              {"token": os.getenv("TOKEN", "default-secret"), "type": "proxy", "config": {
+                "api_base": "https://u:url-secret@h/v1", "api_key": "left-secret" + os.environ["K"],
+                "extra_headers": {"Authorization": "Bearer header-secret"}, "x_api_key": "field-secret",
+                "max_tokens": 5, "region": os.getenv("REGION", "eu")}},
+            ]
+            """
+        let imported = try Importer.read(Array(text.utf8), file: "f.py")
+        #expect(!imported.yaml().contains("-secret"), "\(imported.yaml())")
+        #expect(imported.yaml().contains("max_tokens: 5") && imported.yaml().contains("${REGION:-eu}"))
+        let values = imported.variables.compactMap(\.value)
+        for secret in [
+            "default-secret", "https://u:url-secret@h/v1", "left-secret", "Bearer header-secret", "field-secret",
+        ] {
+            #expect(values.contains(secret), "\(secret)")
+        }
+        #expect(imported.variables.first { $0.name == "TOKEN" }?.value == "default-secret")
+        #expect(imported.yaml().contains("}${K}\""))
+    }
+
     @Test("Names of variables are valid, unique, and one for each secret")
     func variables() throws {
         let text = """

@@ -253,7 +253,9 @@ struct LiteLLMDeployment {
         for name in Self.sampling {
             if let node = take(name) { fields.set(name, LiteLLMValue.any(node)) }
         }
-        for member in take("extra_body")?.members ?? [] { fields.set(member.name, LiteLLMValue.any(member.value)) }
+        for member in take("extra_body")?.members ?? [] {
+            fields.set(member.name, LiteLLMValue.entry(member).value)
+        }
         if !fields.isEmpty { settings.set("params", .map(fields)) }
         var headers: [ImportEntry] = []
         if case .map(let given)? = settings["headers"] { headers = given }

@@ -143,11 +143,17 @@ enum LiteLLMValue {
         variable(node).map { .template([.variable($0, fallback: nil)]) } ?? node.secret(hint)
     }
 
+    /// A member of free shape.
+    static func entry(_ member: ImportMember) -> ImportEntry {
+        variable(member.value) == nil && member.value.members == nil && member.value.elements == nil
+            ? member.entry : ImportEntry(member.name, any(member.value))
+    }
+
     /// A value of free shape.
     static func any(_ node: ImportNode) -> ImportValue {
         switch node.content {
         case .list(let elements): .list(elements.map(any))
-        case .map(let members): .map(members.map { ImportEntry($0.name, any($0.value)) })
+        case .map(let members): .map(members.map(entry))
         default: variable(node).map { .template([.variable($0, fallback: nil)]) } ?? node.value
         }
     }

@@ -67,7 +67,7 @@ struct OneAPIChannel {
     ) {
         switch kind {
         case "azure":
-            settings.set("endpoint", base.isEmpty ? .secret(nil, hint: hint + "-endpoint") : .text(base))
+            settings.set("endpoint", base.isEmpty ? .secret(nil, hint: hint + "-endpoint") : ImportedURL.value(base))
             if base.isEmpty { imported.note("not set; set the variable", line: node.line, path + ".base_url") }
             settings.set("api_version", config["api_version"]?.textValue ?? node["other"]?.textValue)
         case "vertex":
@@ -83,12 +83,12 @@ struct OneAPIChannel {
             }
             let root = base.isEmpty ? "https://api.cloudflare.com" : base
             let id = account.isEmpty ? "ACCOUNT" : account
-            settings.set("base_url", .text("\(root)/client/v4/accounts/\(id)/ai/v1"))
+            settings.set("base_url", ImportedURL.value("\(root)/client/v4/accounts/\(id)/ai/v1"))
         default:
             let own = row?.base ?? ""
             let isOwn = base.isEmpty || base == own
             if isOwn, row?.isElsewhere != true { return }
-            settings.set("base_url", .text(url(isOwn ? own : base)))
+            settings.set("base_url", ImportedURL.value(url(isOwn ? own : base)))
         }
     }
 

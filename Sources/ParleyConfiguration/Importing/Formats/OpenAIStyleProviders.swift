@@ -177,7 +177,7 @@ enum OpenAIStyleProviders {
             if ["proxies", "messages", "stream"].contains(member.name) {
                 imported.note("not carried over", line: member.line, entry.path(member.name))
             } else {
-                force.append(ImportEntry(member.name, member.value.value))
+                force.append(member.entry)
             }
         }
         return finished(entry, name, settings, model: model ?? "*", renames, force, &imported)

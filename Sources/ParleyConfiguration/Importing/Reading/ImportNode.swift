@@ -118,6 +118,10 @@ enum ImportPart: Hashable {
     case literal(String)
     /// The variable's value; `fallback` where it is not set.
     case variable(String, fallback: String?)
+    /// The value of a variable in place of a secret; what the source takes where it is not set is as secret.
+    case secretVariable(String, value: String?)
+    /// A piece of a secret that stands in the source.
+    case secret(String, hint: String)
 }
 
 /// Why a file cannot be imported.

@@ -6,7 +6,7 @@ enum ImportedURL {
     /// The URL without slashes at its end and without the path of a request.
     static func base(_ value: ImportValue) -> ImportValue {
         guard case .text(let text) = value else { return value }
-        return .text(base(text))
+        return self.value(base(text))
     }
 
     /// The URL without slashes at its end and without the path of a request.
@@ -20,6 +20,11 @@ enum ImportedURL {
         }
         dropSlashes()
         return text
+    }
+
+    /// The URL, as a secret where it has a password in it; no base URL may, which the result's check says.
+    static func value(_ text: String) -> ImportValue {
+        text.contains("@") ? .secret(text, hint: "base-url") : .text(text)
     }
 
     /// Whether a base URL is one that the configuration takes.

@@ -56,6 +56,29 @@ extension [ImportEntry] {
     subscript(name: String) -> ImportValue? { first { $0.name == name }?.value }
 }
 
+extension ImportMember {
+    /// The member as it is, except that what its name says is a secret is one.
+    var entry: ImportEntry {
+        let word = name.lowercased().replacing("-", with: "_")
+        let isSecret =
+            word == "token" || ["authorization", "password", "secret", "cookie"].contains { word.contains($0) }
+            || ["_token", "_key", "apikey"].contains { word.hasSuffix($0) }
+        if isSecret, let secret = value.secret(name) { return ImportEntry(name, secret) }
+        return ImportEntry(name, value.value)
+    }
+}
+
+extension ImportPart {
+    /// The piece where it is one of a secret.
+    fileprivate func hidden(_ hint: String) -> ImportPart {
+        switch self {
+        case .literal(let text): .secret(text, hint: hint)
+        case .variable(let name, let fallback): .secretVariable(name, value: fallback)
+        case .secretVariable, .secret: self
+        }
+    }
+}
+
 extension ImportNode {
     /// The value as it is, for settings of free shape and for text.
     var value: ImportValue {
@@ -66,7 +89,7 @@ extension ImportNode {
         case .string(let text): .text(text)
         case .template(let parts): .template(parts)
         case .list(let elements): .list(elements.map(\.value))
-        case .map(let members): .map(members.map { ImportEntry($0.name, $0.value.value) })
+        case .map(let members): .map(members.map(\.entry))
         }
     }
 
@@ -80,7 +103,7 @@ extension ImportNode {
     /// The value as a secret; nil where it is empty or not single.
     func secret(_ hint: String) -> ImportValue? {
         if isEmpty { return nil }
-        if case .template(let parts) = content { return .template(parts) }
+        if case .template(let parts) = content { return .template(parts.map { $0.hidden(hint) }) }
         return text.map { .secret(trimmed($0), hint: hint) }
     }
 }

@@ -122,7 +122,7 @@ struct ImportWriter {
         case .number(let text): return text
         case .text(let text): return YAMLText.scalar(Self.literal(text))
         case .secret(let value, let hint): return YAMLText.quoted("${\(variables.name(value, hint: hint))}")
-        case .template(let parts): return YAMLText.quoted(parts.map(Self.part).joined())
+        case .template(let parts): return YAMLText.quoted(parts.map(part).joined())
         case .list(let elements): return "[" + elements.map(inline).joined(separator: ", ") + "]"
         case .map(let entries):
             return "{" + entries.map { YAMLText.scalar($0.name) + ": " + inline($0.value) }.joined(separator: ", ")
@@ -130,9 +130,11 @@ struct ImportWriter {
         }
     }
 
-    private static func part(_ part: ImportPart) -> String {
+    private func part(_ part: ImportPart) -> String {
         switch part {
-        case .literal(let text): return literal(text)
+        case .literal(let text): return Self.literal(text)
+        case .secretVariable(let name, _): return "${\(name)}"
+        case .secret(let text, let hint): return "${\(variables.name(text, hint: hint))}"
         case .variable(let name, let fallback):
             // A closing brace would end the expansion.
             guard let fallback, !fallback.contains("}") else { return "${\(name)}" }

@@ -14,44 +14,59 @@ struct VariableTable {
     private(set) var variables: [ImportVariable] = []
     private var names: [Placeholder: String] = [:]
 
+    private var indices: [String: Int] = [:]
+    private var namesByValue: [String: String] = [:]
+    private var used = NameSet()
+
     init(_ imported: ImportedConfiguration) {
-        var used = NameSet()
-        var indices: [String: Int] = [:]
         let values = imported.values
+        // What the source takes from the environment keeps its name, so that comes first.
         for (path, value) in values {
             Self.walk(value, path) { leaf, setting in
                 guard case .template(let parts) = leaf else { return }
-                for case .variable(let name, let fallback) in parts {
-                    _ = used.unique(name, separator: "_")
-                    if let index = indices[name] {
-                        variables[index].hasDefault = variables[index].hasDefault && fallback != nil
-                        continue
-                    }
-                    indices[name] = variables.count
-                    variables.append(
-                        ImportVariable(
-                            name: name, value: imported.knownVariables[name], setting: setting,
-                            isFromEnvironment: true, hasDefault: fallback != nil))
-                }
+                for part in parts { keep(part, setting, imported.knownVariables) }
             }
         }
-        var byValue: [String: String] = [:]
         for (path, value) in values {
             Self.walk(value, path) { leaf, setting in
-                guard case .secret(let value, let hint) = leaf else { return }
-                let place = Placeholder(value: value, hint: hint)
-                guard names[place] == nil else { return }
-                if let value, let known = byValue[value] {
-                    names[place] = known
-                    return
-                }
-                let name = used.unique(VariableNames.name(hint), separator: "_")
-                names[place] = name
-                if let value { byValue[value] = name }
-                variables.append(
-                    ImportVariable(name: name, value: value, setting: setting, isFromEnvironment: false))
+                if case .secret(let value, let hint) = leaf { add(value, hint, setting) }
+                guard case .template(let parts) = leaf else { return }
+                for case .secret(let value, let hint) in parts { add(value, hint, setting) }
             }
         }
+    }
+
+    private mutating func keep(_ part: ImportPart, _ setting: String, _ known: [String: String]) {
+        let (name, value, hasDefault): (String, String?, Bool)
+        switch part {
+        case .variable(let variable, let fallback): (name, value, hasDefault) = (variable, nil, fallback != nil)
+        case .secretVariable(let variable, let fallback): (name, value, hasDefault) = (variable, fallback, false)
+        case .literal, .secret: return
+        }
+        if let index = indices[name] {
+            variables[index].hasDefault = variables[index].hasDefault && hasDefault
+            variables[index].value = variables[index].value ?? value
+            return
+        }
+        _ = used.unique(name, separator: "_")
+        indices[name] = variables.count
+        variables.append(
+            ImportVariable(
+                name: name, value: known[name] ?? value, setting: setting, isFromEnvironment: true,
+                hasDefault: hasDefault))
+    }
+
+    private mutating func add(_ value: String?, _ hint: String, _ setting: String) {
+        let place = Placeholder(value: value, hint: hint)
+        guard names[place] == nil else { return }
+        if let value, let known = namesByValue[value] {
+            names[place] = known
+            return
+        }
+        let name = used.unique(VariableNames.name(hint), separator: "_")
+        names[place] = name
+        if let value { namesByValue[value] = name }
+        variables.append(ImportVariable(name: name, value: value, setting: setting, isFromEnvironment: false))
     }
 
     /// The variable of a secret.
