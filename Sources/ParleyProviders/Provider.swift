@@ -30,6 +30,9 @@ public protocol Provider: Sendable {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer
 
+    /// Fields of requests that the provider's configuration sets, weakest first.
+    var overrides: [FieldOverride] { get }
+
     /// Changes to a call that this provider's configuration asks for, before it is written.
     func adjust(_ call: inout Call)
 
@@ -48,8 +51,10 @@ public protocol Provider: Sendable {
 }
 
 extension Provider {
-    /// Nothing is changed.
-    public func adjust(_ call: inout Call) {}
+    /// The provider's fields are set; those of the layers above are nearer to what was asked for, and win.
+    public func adjust(_ call: inout Call) {
+        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
+    }
 
     /// Nothing is changed.
     public func adjust(_ request: inout ChatRequest, for face: Face) {}

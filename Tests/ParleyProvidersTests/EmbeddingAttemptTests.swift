@@ -29,6 +29,7 @@ private func answer(_ vectors: [[Float]], tokens: Int = 3) -> String {
 private struct Embedder: Embeds {
     let id = "a"
     let credentials = Credentials(["k"])
+    let overrides: [FieldOverride] = []
     let dialect: any EmbeddingDialect
     let target = Target(
         endpoint: Endpoint(host: "up", port: 80, isSecure: false), method: "POST", path: "/embed",

@@ -13,6 +13,7 @@ import Testing
 private struct Silent: Provider {
     let id = "a"
     let credentials = Credentials(["k"])
+    let overrides: [FieldOverride] = []
     private let target = Target(
         endpoint: Endpoint(host: "up.example", port: 80, isSecure: false), method: "POST", path: "/",
         timeouts: TimeoutOverrides())

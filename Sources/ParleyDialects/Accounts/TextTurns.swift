@@ -66,23 +66,9 @@ struct TextTurns {
         dropped.add("cache_control", if: !message.cacheMarks.isEmpty)
         var text = ""
         for (index, part) in message.content.enumerated() {
-            text += try Self.text(part, "\(path).content[\(index)]")
+            text += try PlainTurn.text(of: part, "\(path).content[\(index)]")
         }
         return Turn(role: role, text: text + (message.refusal ?? ""))
-    }
-
-    private static func text(_ part: Part, _ path: String) throws(ParleyError) -> String {
-        switch part {
-        case .text(let text), .refusal(let text): return text
-        case .image: throw RequestFault.unsupported("\(path).image_url", "takes no images")
-        case .audio: throw RequestFault.unsupported("\(path).input_audio", "takes no audio")
-        case .file(let file):
-            guard let text = file.plainText else {
-                throw RequestFault.unsupported("\(path).file", "takes files of text only")
-            }
-            return text
-        case .opaque: throw RequestFault.unsupported(path, "has no such content part")
-        }
     }
 
     // MARK: - What is left out

@@ -14,7 +14,7 @@ final class ACPProvider: ListsModels {
 
     let id: String
     let credentials = Credentials([])
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let face: Face
 
     init(_ setup: ProviderSetup) throws(ProviderError) {
@@ -40,10 +40,6 @@ final class ACPProvider: ListsModels {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         throw AgentFace.noRequest
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {

@@ -31,7 +31,7 @@ final class AnthropicProvider: ListsModels, CountsRequests {
     private let chatHeads: [ByteBuffer]
     private let countHeads: [ByteBuffer]
     private let betas: [String]
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
 
     init(_ setup: ProviderSetup) throws(ProviderError) {
         id = setup.name

@@ -29,7 +29,7 @@ final class AzureProvider: ListsModels, Embeds, PassesRequests {
     private let surface: Surface
     /// The query of the current surface, with its question mark, or empty.
     private let preview: String
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let full: AzureChat
     private let plain: AzureChat
     private let usesStreamOptions: Bool
@@ -122,10 +122,6 @@ final class AzureProvider: ListsModels, Embeds, PassesRequests {
     /// Whether a key is a JSON Web Token: three parts, the first of which is an object in base64.
     static func isToken(_ key: String) -> Bool {
         key.hasPrefix("eyJ") && key.split(separator: ".", omittingEmptySubsequences: false).count == 3
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {

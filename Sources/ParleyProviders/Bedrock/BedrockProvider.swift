@@ -18,7 +18,7 @@ struct BedrockProvider: ListsModels, Embeds {
     private let access: ServiceAccess
     /// Where models are listed, which is another host than the one that runs them.
     private let control: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     /// Nil where requests are sent with an API key.
     private let signer: SigV4?
     /// Seconds since 1970.
@@ -69,10 +69,6 @@ struct BedrockProvider: ListsModels, Embeds {
         return access.head(
             target, signature(target, body, access, credential),
             accept: isStream ? "application/vnd.amazon.eventstream, application/json" : "application/json")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     /// The headers that say who asks.

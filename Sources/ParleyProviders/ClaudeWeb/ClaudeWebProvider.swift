@@ -13,7 +13,7 @@ final class ClaudeWebProvider: ListsModels {
 
     let id: String
     let credentials: Credentials
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let face: Face
 
     init(_ setup: ProviderSetup) throws(ProviderError) {
@@ -61,10 +61,6 @@ final class ClaudeWebProvider: ListsModels {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         throw ParleyError(.internalError, "\(id) is asked in several steps.")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {

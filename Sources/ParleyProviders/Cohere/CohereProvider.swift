@@ -13,7 +13,7 @@ final class CohereProvider: ListsModels, Embeds, PassesRequests {
     let id: String
     let credentials: Credentials
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let face: Face
     private let vectors: EmbeddingFace
 
@@ -54,10 +54,6 @@ final class CohereProvider: ListsModels, Embeds, PassesRequests {
     private func head(_ target: Target, _ credential: Credential, hasBody: Bool) -> ByteBuffer {
         access.head(
             target, credential.secret.map { [.bearer($0)] } ?? [], contentType: hasBody ? "application/json" : nil)
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {

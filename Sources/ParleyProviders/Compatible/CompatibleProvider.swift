@@ -35,7 +35,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     private let embeddings: OpenAIEmbeddings
     private let listTarget: Target?
     private let listHeads: [ByteBuffer]
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     /// What is sent in place of the keys, where it is not the keys themselves.
     private let tokens: (any KeyTokens)?
     private let embeddingLimit: (@Sendable (String) -> Int)?
@@ -153,10 +153,6 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         if let responses, target === responses.target { return responses }
         if let vectors, target === vectors.target { return vectors }
         return chat
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {

@@ -19,7 +19,7 @@ final class DashScopeProvider: ListsModels, Embeds {
     let id: String
     let credentials: Credentials
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     /// What goes where models read only.
     private let reading: Place
     /// What goes where they see or hear.
@@ -86,10 +86,6 @@ final class DashScopeProvider: ListsModels, Embeds {
         access.head(
             target, credential.secret.map { [.bearer($0)] } ?? [],
             accept: target.headers.isEmpty ? "application/json" : "text/event-stream")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     /// The list of the compatible mode: this API has none.

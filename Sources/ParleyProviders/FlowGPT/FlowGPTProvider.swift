@@ -14,7 +14,7 @@ final class FlowGPTProvider: Provider {
 
     let id: String
     let credentials: Credentials
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     /// The ids of the prompts that have a name.
     private let prompts: Set<String>
     private let defaultPrompt: String
@@ -65,10 +65,6 @@ final class FlowGPTProvider: Provider {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         throw ParleyError(.internalError, "\(id) is asked in several steps.")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     /// A name without a prompt of its own has the default's.

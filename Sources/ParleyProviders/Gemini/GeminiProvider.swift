@@ -19,7 +19,7 @@ final class GeminiProvider: ListsModels, CountsRequests, Embeds {
     let credentials: Credentials
 
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let whole: any RelayingDialect = Gemini()
     private let classic: any RelayingDialect = Gemini(jsonSchemaFields: false)
     /// Set once the service has said that it does not know the fields for JSON Schema.
@@ -50,10 +50,6 @@ final class GeminiProvider: ListsModels, CountsRequests, Embeds {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         access.head(target, Self.key(credential))
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {

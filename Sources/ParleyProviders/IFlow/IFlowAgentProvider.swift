@@ -17,7 +17,7 @@ final class IFlowAgentProvider: Provider {
 
     let id: String
     let credentials: Credentials
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let face: Face
 
     /// The provider with its one model.
@@ -74,9 +74,5 @@ final class IFlowAgentProvider: Provider {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         throw AgentFace.noRequest
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 }

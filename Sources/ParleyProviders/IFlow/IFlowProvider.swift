@@ -22,7 +22,7 @@ final class IFlowProvider: ListsModels, SignsIn {
     let account: IFlowAccount?
 
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let opener: IFlowOpener
     private let catalogue = IFlowModels()
     private let full: any RelayingDialect
@@ -83,10 +83,6 @@ final class IFlowProvider: ListsModels, SignsIn {
         let key = try await account?.key(through: connector).text ?? credential.secret
         return access.head(
             target, key.map { [.bearer($0)] } ?? [], contentType: body == nil ? nil : "application/json")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {

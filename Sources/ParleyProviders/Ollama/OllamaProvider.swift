@@ -13,7 +13,7 @@ final class OllamaProvider: ListsModels, Embeds {
     let id: String
     let credentials: Credentials
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let face: Face
     private let vectors: EmbeddingFace
 
@@ -48,10 +48,6 @@ final class OllamaProvider: ListsModels, Embeds {
         access.head(
             target, credential.secret.map { [.bearer($0)] } ?? [], contentType: hasBody ? "application/json" : nil,
             accept: "application/x-ndjson, application/json")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func models(_ connector: any Connector) async throws(ParleyError) -> [ListedModel] {

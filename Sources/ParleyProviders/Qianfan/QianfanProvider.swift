@@ -17,7 +17,7 @@ final class QianfanProvider: Embeds {
     let id: String
     let credentials: Credentials
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let dialect: any Dialect = Ernie()
     private let tokens: QianfanTokens
 
@@ -84,10 +84,6 @@ final class QianfanProvider: Embeds {
     }
 
     func renews(_ head: ByteBuffer) -> Bool { tokens.drop(usedIn: head) }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
-    }
 
     // MARK: - Models
 

@@ -9,6 +9,7 @@ import ParleyDialects
 final class SparkHTTPProvider: Provider {
     let id: String
     let credentials: Credentials
+    var overrides: [FieldOverride] { standard.overrides }
     private let standard: CompatibleProvider
     private let reasoning: CompatibleProvider
     private let reasoningPath: String
@@ -57,8 +58,6 @@ final class SparkHTTPProvider: Provider {
         let provider = target.path.hasPrefix(reasoningPath + "/") ? reasoning : standard
         return try await provider.authorize(target, body: body, with: credential, through: connector)
     }
-
-    func adjust(_ call: inout Call) { standard.adjust(&call) }
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {
         let isLearnt = standard.learn(from: failure, body: body)

@@ -13,7 +13,7 @@ final class SparkProvider: Provider {
 
     let id: String
     let credentials: Credentials
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     /// The one address there is, where the configuration names one with a path, e.g. of a tuned model.
     private let only: Face?
     /// The addresses of the versions, by path.
@@ -65,9 +65,5 @@ final class SparkProvider: Provider {
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
         throw ParleyError(.internalError, "Spark has no requests of that kind.")
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 }

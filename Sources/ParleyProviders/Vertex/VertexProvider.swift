@@ -15,7 +15,7 @@ final class VertexProvider: CountsRequests, Embeds {
     private let access: ServiceAccess
     /// Down to the publisher, e.g. `/v1/projects/p/locations/l/publishers/`.
     private let publishers: String
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     /// Nil in express mode.
     private let token: GoogleToken?
     private let gemini: any RelayingDialect = Gemini(platform: .vertex)
@@ -86,10 +86,6 @@ final class VertexProvider: CountsRequests, Embeds {
             return access.head(target, [.bearer(try await token.value(through: connector))])
         }
         return access.head(target, credential.secret.map { [HeaderField("x-goog-api-key", $0)] } ?? [])
-    }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
     }
 
     func renews(_ head: ByteBuffer) -> Bool { token?.drop(usedIn: head) ?? false }

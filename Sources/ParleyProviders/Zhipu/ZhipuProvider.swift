@@ -15,7 +15,7 @@ final class ZhipuProvider: Provider {
     let id: String
     let credentials: Credentials
     private let access: ServiceAccess
-    private let overrides: [FieldOverride]
+    let overrides: [FieldOverride]
     private let dialect: any Dialect
     private let tokens: ZhipuTokens
 
@@ -78,10 +78,6 @@ final class ZhipuProvider: Provider {
     }
 
     func renews(_ head: ByteBuffer) -> Bool { tokens.drop(usedIn: head) }
-
-    func adjust(_ call: inout Call) {
-        if !overrides.isEmpty { call.overrides = overrides + call.overrides }
-    }
 }
 
 extension ProviderSetup {
