@@ -75,7 +75,7 @@ final class RawClient: Sendable {
     /// Waits until what has come in satisfies a condition.
     @discardableResult
     func wait(_ condition: (Received) -> Bool) async throws -> Received {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while true {
             let now = received.value.withLock { $0 }
             if condition(now) { return now }

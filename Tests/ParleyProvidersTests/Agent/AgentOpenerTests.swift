@@ -22,7 +22,7 @@ struct AgentOpenerTests {
         }
 
         func open(
-            _ turns: String..., caller: String = "me", by deadline: NIODeadline = .now() + .seconds(30)
+            _ turns: String..., caller: String = "me", by deadline: NIODeadline = .now() + .minutes(10)
         ) async throws(ParleyError) -> any UpstreamAnswer {
             let said = turns.enumerated().map { index, text in
                 AgentRequest.Turn(
@@ -42,7 +42,7 @@ struct AgentOpenerTests {
         func text(_ answer: any UpstreamAnswer) async throws -> String {
             var decoder = Agent().makeStreamDecoder()
             var events: [Event] = []
-            while let bytes = try await answer.next(by: .now() + .seconds(30)) {
+            while let bytes = try await answer.next(by: .now() + .minutes(10)) {
                 try decoder.push(bytes, into: &events)
             }
             try decoder.finish(into: &events)
