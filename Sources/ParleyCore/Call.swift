@@ -58,7 +58,9 @@ public struct Call: Sendable {
         var timeouts = TimeoutOverrides()
         var deadline: NIODeadline
         let connector: any Connector
-        let trace: CallTrace
+        var trace: CallTrace
+        var forms: (any NeutralForms)?
+        var affinity: Affinity?
     }
 
     private var storage: Storage
@@ -208,11 +210,41 @@ extension Call {
     /// The way to upstreams, on the event loop the call runs on.
     public var connector: any Connector { storage.fields.connector }
 
-    /// What happened so far, for the log record.
-    public var trace: CallTrace { storage.fields.trace }
+    /// What happened so far, for the log record. An inner call has one of its own.
+    public var trace: CallTrace {
+        get { storage.fields.trace }
+        set { own.fields.trace = newValue }
+    }
+
+    /// What reads requests and answers into their neutral forms.
+    public var forms: (any NeutralForms)? {
+        get { storage.fields.forms }
+        set { own.fields.forms = newValue }
+    }
+
+    /// What binds the call to the member of a route that served an earlier turn.
+    public var affinity: Affinity? {
+        get { storage.fields.affinity }
+        set { own.fields.affinity = newValue }
+    }
 
     /// Whether another attempt can send the same request: not once a part of an upload is gone.
     public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
+}
+
+/// What binds a call to the upstream of an earlier turn.
+public struct Affinity: Sendable, Equatable {
+    /// The conversation's id on this server; nil where the client keeps its history itself.
+    public var conversation: String?
+    /// The only upstream (`provider/model`) or provider that can read what an earlier turn left in the request, e.g.
+    /// encrypted reasoning; nil where any can.
+    public var origin: String?
+
+    /// Nothing known yet.
+    public init(conversation: String? = nil, origin: String? = nil) {
+        self.conversation = conversation
+        self.origin = origin
+    }
 }
 
 /// What a look at a request's body found, kept so that the next layer need not look again.

@@ -1,68 +1,207 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+public import NIOCore
 import Synchronization
 
-/// What happened to a call, collected for its log record and its response headers.
+/// What happened to a call, collected for its log record, its response headers and the ledger.
+///
+/// A model that asks others for more than one answer gives each of those inner calls a trace of its own (`child`).
 public final class CallTrace: Sendable {
     /// One try at one upstream.
     public struct Attempt: Sendable, Equatable {
         /// The upstream as `provider/model`.
         public var upstream: String
+        /// When it began.
+        public var began: NIODeadline
+        /// From its beginning to the commit point, to its failure, or to the moment it was given up; nil while neither
+        /// has come.
+        public var elapsed: TimeAmount?
         /// Why it failed; nil for the one that answered.
         public var failure: ParleyError.Kind?
+        /// What it used, where that is not the usage of the call itself: a leg that lost a race.
+        public var usage = Usage()
 
         /// A try.
-        public init(upstream: String, failure: ParleyError.Kind? = nil) {
+        public init(upstream: String, began: NIODeadline = .uptimeNanoseconds(0), failure: ParleyError.Kind? = nil) {
             self.upstream = upstream
+            self.began = began
             self.failure = failure
         }
     }
 
-    private struct State {
-        var attempts: [Attempt] = []
-        var dropped: [String] = []
+    /// Why a route asked a member.
+    public struct Decision: Sendable, Equatable {
+        /// The route's name.
+        public var route: String
+        /// The member's name.
+        public var member: String
+        /// A word or two: `first`, `next`, `fastest`, `hedge`, `probe`, `sticky`, ….
+        public var reason: String
+        /// When.
+        public var time: NIODeadline
     }
 
-    private let state = Mutex(State())
+    /// A call that a model made on behalf of this one.
+    public struct InnerCall: Sendable {
+        /// What for, e.g. `step 2`, `draft 1`, `judge`.
+        public var purpose: String
+        /// The name of the model that was asked.
+        public var model: String
+        /// When it began.
+        public var began: NIODeadline
+        /// How long it took; nil while it runs.
+        public var elapsed: TimeAmount?
+        /// What it used.
+        public var usage = Usage()
+        /// Why it failed; nil where it did not.
+        public var failure: ParleyError.Kind?
+        /// Its own attempts, decisions and inner calls.
+        public let trace: CallTrace
+    }
+
+    private struct State {
+        var attempts: [Attempt] = []
+        var decisions: [Decision] = []
+        var inner: [InnerCall] = []
+        var dropped: [String] = []
+        var degraded: [String] = []
+        var limit: Int
+        var total = 0
+    }
+
+    /// How many attempts one request may cost where nobody says otherwise.
+    public static let standardLimit = 64
+
+    private let state: Mutex<State>
+    private let root: CallTrace?
 
     /// An empty trace.
-    public init() {}
+    ///
+    /// - Parameter limit: the most attempts that the call may make in all, inner calls included.
+    public init(limit: Int = CallTrace.standardLimit) {
+        state = Mutex(State(limit: limit))
+        root = nil
+    }
 
-    /// The attempts so far, in order.
+    private init(root: CallTrace) {
+        state = Mutex(State(limit: .max))
+        self.root = root
+    }
+
+    // MARK: Attempts
+
+    /// The attempts so far, in order, without those of inner calls.
     public var attempts: [Attempt] { state.withLock { $0.attempts } }
 
-    /// The upstream that answered; while none has, that of the last attempt.
+    /// The upstream that answered; while none has, that of the last attempt. Where only inner calls asked upstreams, that
+    /// of the last one.
     public var upstream: String? {
-        state.withLock { state in
+        let (own, inner) = state.withLock { state in
             let answering = state.attempts.last { $0.failure == nil }
-            return (answering ?? state.attempts.last)?.upstream
+            return ((answering ?? state.attempts.last)?.upstream, state.inner)
+        }
+        return own ?? inner.lazy.reversed().compactMap(\.trace.upstream).first
+    }
+
+    /// How many attempts were made, inner calls included.
+    public var attemptCount: Int { (root ?? self).state.withLock { $0.total } }
+
+    /// Lets the call make more attempts than the standard limit.
+    public func allow(attempts: Int) {
+        (root ?? self).state.withLock { $0.limit = max($0.limit, attempts) }
+    }
+
+    /// Notes that an attempt begins.
+    ///
+    /// - Returns: its number, by which its end is told.
+    /// - Throws: `internalError` with the code `call_limit_exceeded` where the call has made all that it may.
+    public func begin(_ upstream: String) throws(ParleyError) -> Int {
+        let limit = (root ?? self).state.withLock { state -> Int? in
+            guard state.total < state.limit else { return state.limit }
+            state.total += 1
+            return nil
+        }
+        if let limit {
+            throw ParleyError(
+                .internalError, "The request has made \(limit) calls to upstreams, the most that one may make.",
+                code: "call_limit_exceeded")
+        }
+        return state.withLock { state in
+            state.attempts.append(Attempt(upstream: upstream, began: .now()))
+            return state.attempts.count - 1
         }
     }
 
-    /// How many attempts were made.
-    public var attemptCount: Int { state.withLock { $0.attempts.count } }
+    /// Notes that the attempt has reached its commit point.
+    public func commit(_ attempt: Int) { end(attempt, nil) }
+
+    /// Notes that the attempt failed.
+    public func fail(_ attempt: Int, _ kind: ParleyError.Kind) { end(attempt, kind) }
+
+    private func end(_ attempt: Int, _ failure: ParleyError.Kind?) {
+        state.withLock { state in
+            guard state.attempts.indices.contains(attempt) else { return }
+            state.attempts[attempt].failure = failure
+            state.attempts[attempt].elapsed = .now() - state.attempts[attempt].began
+        }
+    }
+
+    // MARK: What led to them
+
+    /// The decisions of routes so far, in order.
+    public var decisions: [Decision] { state.withLock { $0.decisions } }
+
+    /// Notes why a route asks a member.
+    public func decide(_ route: String, _ member: String, _ reason: String) {
+        state.withLock {
+            $0.decisions.append(Decision(route: route, member: member, reason: reason, time: .now()))
+        }
+    }
+
+    /// The inner calls so far, in order.
+    public var innerCalls: [InnerCall] { state.withLock { $0.inner } }
+
+    /// Notes that an inner call begins.
+    ///
+    /// - Returns: the trace of that call, which goes into its `Call`, and its number, by which its end is told.
+    public func child(_ purpose: String, model: String) -> (trace: CallTrace, number: Int) {
+        let trace = CallTrace(root: root ?? self)
+        let number = state.withLock { state in
+            state.inner.append(InnerCall(purpose: purpose, model: model, began: .now(), trace: trace))
+            return state.inner.count - 1
+        }
+        return (trace, number)
+    }
+
+    /// Notes that an inner call is over.
+    public func end(_ inner: Int, usage: Usage, failure: ParleyError.Kind?) {
+        state.withLock { state in
+            guard state.inner.indices.contains(inner) else { return }
+            state.inner[inner].usage = usage
+            state.inner[inner].failure = failure
+            state.inner[inner].elapsed = .now() - state.inner[inner].began
+        }
+    }
+
+    // MARK: What is missing
 
     /// Request fields that could not be kept in translation.
     public var dropped: [String] { state.withLock { $0.dropped } }
 
-    /// Notes that an attempt begins.
-    public func begin(_ upstream: String) {
-        state.withLock { $0.attempts.append(Attempt(upstream: upstream)) }
-    }
-
-    /// Notes that the last attempt at `upstream` failed.
-    public func fail(_ upstream: String, _ kind: ParleyError.Kind) {
-        state.withLock { state in
-            if let index = state.attempts.lastIndex(where: { $0.upstream == upstream }) {
-                state.attempts[index].failure = kind
-            }
-        }
-    }
-
     /// Notes fields that were dropped.
     public func drop(_ fields: [String]) {
         guard !fields.isEmpty else { return }
-        state.withLock { $0.dropped += fields }
+        (root ?? self).state.withLock { state in
+            for field in fields where !state.dropped.contains(field) { state.dropped.append(field) }
+        }
+    }
+
+    /// What the answer was made without, e.g. `2 of 5 samples`.
+    public var degraded: [String] { state.withLock { $0.degraded } }
+
+    /// Notes what the answer has to do without.
+    public func degrade(_ what: String) {
+        (root ?? self).state.withLock { $0.degraded.append(what) }
     }
 }

@@ -19,12 +19,46 @@ public struct Reply {
     public var content: Content
     /// Upstream headers a client wants to see: rate limits, processing time, the upstream's request id.
     public var headers: [HeaderField]
+    /// Who wants to know how the answer ends. Whoever reads a reply to its end, or gives it up, calls ``end(_:_:)``.
+    public var watchers: [any ReplyWatcher] = []
 
     /// An answer with the upstream headers worth passing on.
     public init(_ content: Content, headers: [HeaderField] = []) {
         self.content = content
         self.headers = headers
     }
+
+    /// Tells the watchers how the answer ended: once, when it was read to its end, broke off, or was given up.
+    ///
+    /// - Parameters:
+    ///   - seen: what passed by.
+    ///   - failure: why it broke off; `cancelled` where nobody wanted the rest; nil where it is complete.
+    public func end(_ seen: Observation, _ failure: ParleyError?) {
+        for watcher in watchers { watcher.ended(seen, failure) }
+    }
+
+    /// Gives the answer up: closes the upstream and tells the watchers.
+    public func giveUp() {
+        var seen = Observation()
+        switch content {
+        case .client(let body):
+            body.cancel()
+            seen = body.observed
+        case .events(let source): source.cancel()
+        case .whole(let response): seen.usage = response.usage
+        }
+        end(seen, ParleyError(.cancelled, "Another answer was taken."))
+    }
+}
+
+/// Wants to know how an answer ended that it had a part in. Called on the event loop of the call.
+public protocol ReplyWatcher: AnyObject {
+    /// The answer is over; called once.
+    ///
+    /// - Parameters:
+    ///   - seen: what passed by.
+    ///   - failure: why it broke off; `cancelled` where nobody wanted the rest; nil where it is complete.
+    func ended(_ seen: Observation, _ failure: ParleyError?)
 }
 
 /// A client-ready answer, produced piece by piece. Used from one task, on the event loop of the call.

@@ -113,6 +113,7 @@ extension Exchange {
             includeUsage: intake.includeUsage, body: intake.body, deadline: deadline, connector: shard, trace: trace)
         call.caller = key.name
         call.reading = intake.reading
+        call.forms = ClientForms.shared
         call.overrides = key.overrides
         call.headers = request.head.passed
         call.isStrict = request.head.isStrict ?? snapshot.isStrict

@@ -26,6 +26,8 @@ final class Exchange {
     let trace = CallTrace()
     private var answer: Answer?
     private var asked: Asked?
+    /// What the call or its answer failed with.
+    private var failure: ParleyError?
 
     /// What is known of the request while an answer is sought.
     private final class Asked {
@@ -51,6 +53,8 @@ final class Exchange {
         var head: AnswerHead
         var isStream: Bool
         var deadline: NIODeadline
+        /// Who is told how it ends.
+        var watchers: [any ReplyWatcher]
     }
 
     init(shard: Shard, client: ClientConnection, request: Request) {
@@ -206,7 +210,7 @@ final class Exchange {
         let body = body(of: reply, call)
         answer = Answer(
             body: asked.isKept ? keeping(body, of: call, asked.key) : body, head: head, isStream: call.stream,
-            deadline: call.deadline)
+            deadline: call.deadline, watchers: reply.watchers)
     }
 
     /// An answer that comes as a whole and is not a conversation's: a count, vectors.
@@ -215,7 +219,9 @@ final class Exchange {
         let head = AnswerHead(requestID: id)
         head.headers = crossOriginHeaders()
         describe(reply, call.model, in: head)
-        answer = Answer(body: body(of: reply, call), head: head, isStream: false, deadline: call.deadline)
+        answer = Answer(
+            body: body(of: reply, call), head: head, isStream: false, deadline: call.deadline,
+            watchers: reply.watchers)
     }
 
     /// 7. Relay: passes on what was found.
@@ -338,10 +344,19 @@ final class Exchange {
         record.bytesIn = request.bodyBytes
         record.bytesOut = client.response.bytesOut
         if record.outcome == .ok, client.isClosed, !client.response.hasHead { record.outcome = .cancelled }
+        tellWatchers()
         shard.accessLog?.append(record)
     }
 
+    /// Tells the models that had a part in the answer how it ended.
+    private func tellWatchers() {
+        guard let answer, !answer.watchers.isEmpty else { return }
+        let failure = record.outcome == .cancelled ? ParleyError(.cancelled, "The client left.") : failure
+        for watcher in answer.watchers { watcher.ended(answer.body.observed, failure) }
+    }
+
     private func note(_ error: ParleyError) {
+        failure = error
         record.error = error.kind.rawValue
         record.errorOffset = error.offset
         record.outcome = error.kind == .cancelled ? .cancelled : .failed

@@ -83,8 +83,7 @@ struct UnbuiltModel: Model {
     let kind: String
 
     func answer(_ call: Call) async throws(ParleyError) -> Reply {
-        call.trace.begin(name)
-        call.trace.fail(name, .notImplemented)
+        call.trace.fail(try call.trace.begin(name), .notImplemented)
         throw ParleyError(
             .notImplemented, "The model \(name) belongs to a provider of kind \(kind), which is not built yet.")
     }

@@ -4,7 +4,7 @@
 public import ParleyCore
 
 /// Events to a whole answer.
-public struct ChatCollector {
+public struct ChatCollector: AnswerCollector {
     private struct Part {
         var choice: ChatResponse.Choice
         var text: String?

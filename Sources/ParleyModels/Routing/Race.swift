@@ -60,12 +60,7 @@ public struct Race: Model {
         func get() throws(ParleyError) -> Reply { try outcome.get() }
 
         func giveUp() {
-            guard case .success(let reply) = outcome else { return }
-            switch reply.content {
-            case .client(let body): body.cancel()
-            case .events(let source): source.cancel()
-            case .whole: break
-            }
+            if case .success(let reply) = outcome { reply.giveUp() }
         }
     }
 

@@ -44,11 +44,13 @@ public final class DemoModel: Model {
 
     /// Answers from nothing but the request.
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
-        call.trace.begin(name)
+        let number = try call.trace.begin(name)
         do throws(ParleyError) {
-            return call.operation == .embed ? try await vectors(for: call) : try await reply(to: call)
+            let reply = call.operation == .embed ? try await vectors(for: call) : try await reply(to: call)
+            call.trace.commit(number)
+            return reply
         } catch {
-            call.trace.fail(name, error.kind)
+            call.trace.fail(number, error.kind)
             throw error
         }
     }

@@ -36,12 +36,18 @@ public struct Upstream: Model {
 
     /// Makes one attempt at the service.
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
-        call.trace.begin(name)
+        let number = try call.trace.begin(name)
         do throws(ParleyError) {
-            if case .chat = call.operation {} else { return try await other(call) }
-            return try await attempt(call).reply()
+            let reply: Reply
+            if case .chat = call.operation {
+                reply = try await attempt(call).reply()
+            } else {
+                reply = try await other(call)
+            }
+            call.trace.commit(number)
+            return reply
         } catch {
-            throw failed(error, call)
+            throw failed(error, number, call)
         }
     }
 
@@ -52,9 +58,9 @@ public struct Upstream: Model {
     }
 
     @inline(never)
-    private func failed(_ error: ParleyError, _ call: Call) -> ParleyError {
+    private func failed(_ error: ParleyError, _ attempt: Int, _ call: Call) -> ParleyError {
         let named = error.named(provider.id)
-        call.trace.fail(name, named.kind)
+        call.trace.fail(attempt, named.kind)
         return named
     }
 }

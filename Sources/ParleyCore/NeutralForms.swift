@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+/// The neutral forms of what a call carries, for models that look inside: those know no dialect themselves.
+public protocol NeutralForms: AnyObject, Sendable {
+    /// The request, with the call's overrides set in it: whoever changes it and puts it into the call takes those out
+    /// (`call.overrides = []`).
+    ///
+    /// - Throws: what is wrong with the client's request.
+    func request(of call: Call) throws(ParleyError) -> ChatRequest
+
+    /// Takes the events of one answer and puts them together.
+    func makeCollector() -> any AnswerCollector
+
+    /// A whole answer as the events of a stream.
+    func events(of response: ChatResponse) -> [Event]
+}
+
+/// Puts the events of one answer together.
+public protocol AnswerCollector: Sendable {
+    /// Takes the next event.
+    mutating func add(_ event: Event)
+
+    /// The answer so far.
+    func response() -> ChatResponse
+}
+
+extension Call {
+    /// The request in the neutral form, with the overrides set in it.
+    ///
+    /// - Throws: what is wrong with the client's request.
+    public func neutralRequest() throws(ParleyError) -> ChatRequest {
+        guard let forms else {
+            throw ParleyError(.internalError, "Nobody here can read the request.")
+        }
+        return try forms.request(of: self)
+    }
+}
