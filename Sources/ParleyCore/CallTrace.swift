@@ -139,6 +139,15 @@ public final class CallTrace: Sendable {
     /// Notes that the attempt failed.
     public func fail(_ attempt: Int, _ kind: ParleyError.Kind) { end(attempt, kind) }
 
+    /// Notes that the attempt's answer was not taken, and what it had used by then.
+    public func lose(_ attempt: Int, usage: Usage) {
+        state.withLock { state in
+            guard state.attempts.indices.contains(attempt) else { return }
+            state.attempts[attempt].failure = .cancelled
+            state.attempts[attempt].usage = usage
+        }
+    }
+
     private func end(_ attempt: Int, _ failure: ParleyError.Kind?) {
         state.withLock { state in
             guard state.attempts.indices.contains(attempt) else { return }

@@ -21,6 +21,8 @@ public struct Reply {
     public var headers: [HeaderField]
     /// Who wants to know how the answer ends. Whoever reads a reply to its end, or gives it up, calls ``end(_:_:)``.
     public var watchers: [any ReplyWatcher] = []
+    /// The number of the attempt that answered, in the trace of its call; nil where no single one did.
+    public var attempt: Int?
 
     /// An answer with the upstream headers worth passing on.
     public init(_ content: Content, headers: [HeaderField] = []) {
@@ -37,15 +39,24 @@ public struct Reply {
         for watcher in watchers { watcher.ended(seen, failure) }
     }
 
+    /// What was seen of the answer so far.
+    public var seen: Observation {
+        switch content {
+        case .client(let body): return body.observed
+        case .events: return Observation()
+        case .whole(let response):
+            var seen = Observation()
+            seen.usage = response.usage
+            return seen
+        }
+    }
+
     /// Gives the answer up: closes the upstream and tells the watchers.
     public func giveUp() {
-        var seen = Observation()
         switch content {
-        case .client(let body):
-            body.cancel()
-            seen = body.observed
+        case .client(let body): body.cancel()
         case .events(let source): source.cancel()
-        case .whole(let response): seen.usage = response.usage
+        case .whole: break
         }
         end(seen, ParleyError(.cancelled, "Another answer was taken."))
     }

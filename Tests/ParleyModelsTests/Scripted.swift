@@ -77,6 +77,18 @@ struct ScriptedSource: UpstreamSource {
     }
 }
 
+extension Route {
+    /// A route over models of which nothing is known beside what they answer.
+    static func fallback(_ name: String, of members: [any Model]) -> Route {
+        Route(name, RouteRules(.fallback), of: members.map { RouteMember($0) })
+    }
+
+    /// A race of such models.
+    static func race(_ name: String, of members: [any Model]) -> Route {
+        Route(name, RouteRules(.race), of: members.map { RouteMember($0) })
+    }
+}
+
 func makeCall(
     _ connector: any Connector = SleepyConnector(), deadline: NIODeadline = .now() + .hours(1)
 ) -> Call {

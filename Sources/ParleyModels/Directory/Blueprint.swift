@@ -15,12 +15,15 @@ public struct Blueprint: Sendable, Equatable {
         public var overrides: [FieldOverride]
         /// Time limits it sets.
         public var timeouts: TimeoutOverrides
+        /// A system message it puts before the client's own; nil for none.
+        public var system: String?
 
         /// An entry.
         public init(
             _ name: String, _ body: Body, overrides: [FieldOverride] = [],
-            timeouts: TimeoutOverrides = TimeoutOverrides()
+            timeouts: TimeoutOverrides = TimeoutOverrides(), system: String? = nil
         ) {
+            self.system = system
             self.name = name
             self.body = body
             self.overrides = overrides
@@ -41,25 +44,27 @@ public struct Blueprint: Sendable, Equatable {
     /// A choice among models.
     public struct Route: Sendable, Equatable {
         /// How it chooses.
-        public enum Kind: Sendable, Equatable {
-            /// In order, the next one when one fails.
-            case fallback
-            /// Spread over the members, then as `fallback`.
-            case spread(SpreadStrategy)
-            /// All at once.
-            case race
-        }
-
-        /// How it chooses.
-        public var kind: Kind
+        public var strategy: RouteStrategy
         /// The models, in file order.
         public var members: [Member]
         /// The retries at each upstream below; nil leaves it to the model above, and at last to the blueprint.
         public var retry: RetryPolicy?
+        /// When an upstream below is left alone; nil leaves it to the model above, and at last to the blueprint.
+        public var breaker: BreakerSettings?
+        /// A second attempt after a delay; nil for none.
+        public var hedge: HedgeSettings?
+        /// What keeps calls at one member.
+        public var affinity = AffinityKind.none
+        /// The model that is asked when the context window was too small.
+        public var onContextExceeded: String?
+        /// The model that is asked when a content filter refused.
+        public var onContentFilter: String?
+        /// Whether a stream that broke off is continued by another member.
+        public var resumes = false
 
         /// A route.
-        public init(_ kind: Kind, of members: [Member], retry: RetryPolicy? = nil) {
-            self.kind = kind
+        public init(_ strategy: RouteStrategy, of members: [Member], retry: RetryPolicy? = nil) {
+            self.strategy = strategy
             self.members = members
             self.retry = retry
         }
@@ -92,11 +97,14 @@ public struct Blueprint: Sendable, Equatable {
     public var entries: [Entry]
     /// The retries at each upstream where no model says otherwise.
     public var retry: RetryPolicy
+    /// When an upstream is left alone where no route says otherwise.
+    public var breaker: BreakerSettings
 
     /// A blueprint.
-    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard) {
+    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard, breaker: BreakerSettings = .standard) {
         self.entries = entries
         self.retry = retry
+        self.breaker = breaker
     }
 
     /// Something that keeps an entry from answering.
@@ -115,7 +123,8 @@ extension Blueprint.Body {
     var references: [String] {
         switch self {
         case .alias(let target): [target]
-        case .route(let route): route.members.map(\.model)
+        case .route(let route):
+            route.members.map(\.model) + [route.onContextExceeded, route.onContentFilter].compactMap(\.self)
         case .unavailable: []
         }
     }

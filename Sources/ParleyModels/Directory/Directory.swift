@@ -32,12 +32,14 @@ public struct Directory: Sendable {
 
     /// Assembles the models of `blueprint` over `sources`, both in file order.
     ///
+    /// - Parameter health: how the upstreams fare, which outlives a configuration.
     /// - Returns: the directory, and everything that keeps an entry from answering. A configuration with problems
     ///   should not be served; the directory leaves out what it cannot assemble.
     public static func build(
-        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = []
+        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = [],
+        health: HealthBook = HealthBook()
     ) -> (directory: Directory, problems: [Blueprint.Problem]) {
-        let assembly = Assembly(blueprint, sources: sources)
+        let assembly = Assembly(blueprint, sources: sources, health)
         var findings = Assembly.Findings()
         var models: [String: any Model] = [:]
         var configured: [String] = []
@@ -45,7 +47,7 @@ public struct Directory: Sendable {
             let before = findings.reports
             assembly.check(entry, &findings)
             guard !NamePattern(entry.name).isWildcard, models[entry.name] == nil, findings.reports == before,
-                let found = assembly.find(entry.name, blueprint.retry, &findings)
+                let found = assembly.find(entry.name, assembly.terms, &findings)
             else { continue }
             models[entry.name] = found.model
             configured.append(entry.name)
@@ -83,9 +85,15 @@ public struct Directory: Sendable {
         guard !name.isEmpty, name.utf8.count <= Self.longestName else { return .unknown(suggestions: []) }
         if let model = models[name] { return .model(model) }
         var findings = Assembly.Findings()
-        if let found = assembly.find(name, assembly.retry, &findings) { return .model(found.model) }
+        if let found = assembly.find(name, assembly.terms, &findings) { return .model(found.model) }
         let visible = names.lazy.filter { Self.allowed($0, patterns: patterns) }
         return .unknown(suggestions: Suggestions.closest(to: name, among: visible))
+    }
+
+    /// What the model called `name` is made of, and how the upstreams below it fare; nil where there is none.
+    public func tree(of name: String) -> ModelTree? {
+        guard case .model(let model) = resolve(name) else { return nil }
+        return ModelTree(of: model)
     }
 
     /// The names that a key with these patterns may use, in the order of ``names``.
