@@ -139,6 +139,7 @@ public final class Console: Sendable {
         SessionRoutes(door: door).add(to: router)
         SignInRoutes(door: door, snapshot: setup.snapshot, connector: setup.connector, logger: setup.logger)
             .add(to: router)
+        ExplainRoutes(door: door, snapshot: setup.snapshot).add(to: router)
         return router
     }
 }

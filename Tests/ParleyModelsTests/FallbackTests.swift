@@ -50,7 +50,8 @@ import Testing
         first.relayed = RelayedFailure(body: [1], contentType: "application/json")
         var second = ParleyError(.timeout, "secret two", parameter: "model", type: "t")
         second.relayed = RelayedFailure(body: [2], contentType: "application/json")
-        let route = Route.fallback("smart", of: [ScriptedModel("a/1", .fail(first)), ScriptedModel("b/2", .fail(second))])
+        let route = Route.fallback(
+            "smart", of: [ScriptedModel("a/1", .fail(first)), ScriptedModel("b/2", .fail(second))])
         let error = try #require(await failure(route))
         #expect(
             error.message

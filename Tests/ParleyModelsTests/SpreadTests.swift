@@ -58,7 +58,9 @@ import Testing
         ])
     func picks(row: Row) {
         var picker = Self.picker(row.strategy, row.members, turn: row.turn)
-        #expect(row.picks.indices.map { index in picker.next(random: { row.draws[index] }, look: well)?.index } == row.picks)
+        #expect(
+            row.picks.indices.map { index in picker.next(random: { row.draws[index] }, look: well)?.index } == row.picks
+        )
         #expect(picker.next(random: { 0 }, look: well) == nil)
     }
 
@@ -99,7 +101,8 @@ import Testing
     func failures() async {
         let invalid = ParleyError(.invalid, "no")
         let next = ScriptedModel("b/2", .answer("second"))
-        let stopping = Route("r", RouteRules(.random), of: [.init(ScriptedModel("a/1", .fail(invalid))), .init(next)], random: { 0 })
+        let stopping = Route(
+            "r", RouteRules(.random), of: [.init(ScriptedModel("a/1", .fail(invalid))), .init(next)], random: { 0 })
         #expect(await failure(stopping) == invalid)
         #expect(next.calls.isEmpty)
         let down = ["a/1", "b/2"].map { ScriptedModel($0, .fail(ParleyError(.upstreamUnavailable, "down"))) }
@@ -152,17 +155,5 @@ import Testing
             return
         }
         for _ in 0..<20 { #expect(try await answerer(model) == "a/3") }
-    }
-}
-
-/// Steele and Vigna's splitmix64: the same numbers in every run.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -9,8 +9,8 @@ import ParleyWire
 public enum RequestLook {
     /// What has to be in a request's bytes where an earlier turn left something in it that only its origin can read.
     private static let marks: [StaticString] = [
-        "encrypted_content", "\"signature\"", "redacted_thinking", "houghtSignature", "thought_signature",
-        "reasoning_details", "reasoningContent",
+        // The end of `signature`, `thoughtSignature` and `thought_signature`.
+        "ignature\"", "encrypted_content", "redacted_thinking", "reasoning_details",
     ]
 
     /// The end user that a request names: `user`, or `metadata.user_id` in Anthropic's dialect.
