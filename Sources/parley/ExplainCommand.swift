@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import ParleyAccess
+import ParleyConfiguration
 import ParleyCore
 import ParleyModels
 import ParleyWire

@@ -21,7 +21,7 @@ import Testing
 
     @Test("What binds a request to its origin is found, the latest first")
     func binding() throws {
-        let plain = ByteBuffer(string: #"{"messages": [{"role": "user", "content": "a signature"}]}"#)
+        let plain = ByteBuffer(string: #"{"messages": [{"role": "user", "content": "my signature is mine"}]}"#)
         #expect(!RequestLook.mayBeBound(plain))
         let signed = ByteBuffer(
             string: """

@@ -135,7 +135,7 @@ def matrix_server(tmp_path_factory, shared_upstream):
     shared_upstream.clear()
 
 
-def test_one_healthy_upstream_of_three_is_enough(matrix_server, capsys):
+def test_one_healthy_upstream_of_three_is_enough(matrix_server, record_property):
     def run(cell):
         fault, strategy, streamed = cell
         found = []
@@ -147,20 +147,20 @@ def test_one_healthy_upstream_of_three_is_enough(matrix_server, capsys):
     with ThreadPoolExecutor(24) as pool:
         results = dict(pool.map(run, cells()))
     wrong = []
-    with capsys.disabled():
-        print(f"\n{'fault':22}" + "".join(f"{name:>14}" for name in STRATEGIES) + "   (whole/stream)")
-        for fault, (_, shows) in FAULTS.items():
-            row = f"{fault:22}"
-            for strategy in STRATEGIES:
-                marks = []
-                for streamed in (False, True):
-                    found = results[fault, strategy, streamed]
-                    allowed = {"ok", "error"} if shows and streamed else {"ok"}
-                    bad = [one for one in found if one not in allowed]
-                    wrong += [(fault, strategy, streamed, one) for one in bad]
-                    marks.append("WRONG" if bad else "error" if "error" in found else "ok")
-                row += f"{'/'.join(marks):>14}"
-            print(row)
+    lines = [f"{'fault':22}" + "".join(f"{name:>14}" for name in STRATEGIES) + "   (whole/stream)"]
+    for fault, (_, shows) in FAULTS.items():
+        row = f"{fault:22}"
+        for strategy in STRATEGIES:
+            marks = []
+            for streamed in (False, True):
+                found = results[fault, strategy, streamed]
+                allowed = {"ok", "error"} if shows and streamed else {"ok"}
+                bad = [one for one in found if one not in allowed]
+                wrong += [(fault, strategy, streamed, one) for one in bad]
+                marks.append("WRONG" if bad else "error" if "error" in found else "ok")
+            row += f"{'/'.join(marks):>14}"
+        lines.append(row)
+    record_property("printed", "\n".join(lines))
     assert not wrong, wrong[:5]
     assert matrix_server.alive()
 

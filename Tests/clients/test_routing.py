@@ -169,6 +169,9 @@ def test_signed_blocks_keep_a_call_at_upstreams_that_can_read_them(start, upstre
     config["providers"]["claude"] = {
         "kind": "anthropic", "base_url": upstream.url.removesuffix("/v1"), "api_key": "x", "discover": False}
     config["models"]["r"]["of"] = ["up/first", "claude/signed"]
+    said = {"id": "msg_1", "type": "message", "role": "assistant", "model": "signed", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "hello"}], "usage": {"input_tokens": 1, "output_tokens": 1}}
+    upstream.script({"match": {"model": "signed"}, "steps": answer(said)})
     server = start(config)
     thought = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
     messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [thought, {"type": "text", "text": "x"}]},
@@ -176,7 +179,6 @@ def test_signed_blocks_keep_a_call_at_upstreams_that_can_read_them(start, upstre
     request = {"model": "r", "max_tokens": 10, "messages": messages}
     status, headers, text = server.request("POST", "/v1/messages", request)
     assert headers["x-parley-upstream"] == "claude/signed", text
-    del request["messages"][1]
     request["messages"] = request["messages"][:1]
     status, headers, text = server.request("POST", "/v1/messages", request)
     assert headers["x-parley-upstream"] == "up/first", text
@@ -193,6 +195,7 @@ def test_explain_shows_the_tree_and_live_health(start, upstream):
     upstream.script({"match": {"model": "ex1"}, "steps": failure(500)})
     config = route(upstream, of=("ex1", "ex2"), breaker={"failures": 1, "cooldown": "1h"}) | {
         "admin": {"key": "the-admin-key"}}
+    del config["models"]["*"]
     server = start(config)
     assert ask(server)[0] == 200
     static = explain(server, "r", "--config", str(server.config_path))
