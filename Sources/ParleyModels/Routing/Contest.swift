@@ -77,7 +77,9 @@ struct Contest {
         if case .askAll = action { return run.nextGroup() }
         if case .hedge = action {
             guard plan.state.takeHedge() else { return [] }
-            return run.next("hedge").map { [$0] } ?? []
+            if let index = run.nextAvailable("hedge") { return [index] }
+            plan.state.returnHedge()
+            return []
         }
         if !run.failures.isEmpty, call.deadline <= .now() { return [] }
         return run.next().map { [$0] } ?? []

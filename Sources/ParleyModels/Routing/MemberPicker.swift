@@ -136,6 +136,11 @@ public struct MemberPicker: Sendable {
     /// Takes a pick back: somebody else was just let to probe the member.
     public mutating func refuse(_ index: Int) {
         refused.append(index)
+        putBack(index)
+    }
+
+    /// Takes a pick back: the member is not asked now.
+    public mutating func putBack(_ index: Int) {
         let place = rest.firstIndex { Self.rank(members[$0]) > Self.rank(members[index]) } ?? rest.endIndex
         rest.insert(index, at: place)
     }

@@ -185,11 +185,20 @@ struct RouteRun {
     /// The member to ask next; nil where there is none.
     ///
     /// - Parameter reason: a better word for why than the strategy has.
-    mutating func next(_ reason: String? = nil) -> Int? {
+    mutating func next(_ reason: String? = nil) -> Int? { next(reason, orLeastBad: true) }
+
+    /// The member to ask next, but none that should be left alone.
+    mutating func nextAvailable(_ reason: String) -> Int? { next(reason, orLeastBad: false) }
+
+    private mutating func next(_ reason: String?, orLeastBad: Bool) -> Int? {
         let (plan, isStream, now) = (plan, isStream, NIODeadline.now())
         while let pick = picker.next(
             random: plan.random, look: { plan.members[$0].look(at: now, stream: isStream) })
         {
+            if !orLeastBad, pick.reason == "least bad" {
+                picker.putBack(pick.index)
+                return nil
+            }
             guard admit(pick, at: now) else { continue }
             decide(pick, reason)
             return pick.index

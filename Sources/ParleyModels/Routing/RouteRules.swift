@@ -130,6 +130,9 @@ public final class RouteState: Sendable {
 
     /// Whether a call may be doubled now.
     func takeHedge() -> Bool { hedges.withLock { $0.take() } }
+
+    /// Gives back what was taken for a call that was not doubled after all.
+    func returnHedge() { hedges.withLock { $0.earn(1) } }
 }
 
 /// How many calls may be doubled: each call earns its share of one, and what is saved up is little.
