@@ -35,9 +35,9 @@ public struct Directory: Sendable {
     /// - Returns: the directory, and everything that keeps an entry from answering. A configuration with problems
     ///   should not be served; the directory leaves out what it cannot assemble.
     public static func build(
-        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = []
+        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = [], cost: InnerCost? = nil
     ) -> (directory: Directory, problems: [Blueprint.Problem]) {
-        let assembly = Assembly(blueprint, sources: sources)
+        let assembly = Assembly(blueprint, sources: sources, cost: cost)
         var findings = Assembly.Findings()
         var models: [String: any Model] = [:]
         var configured: [String] = []
@@ -85,8 +85,15 @@ public struct Directory: Sendable {
         var findings = Assembly.Findings()
         if let found = assembly.find(name, assembly.retry, &findings) { return .model(found.model) }
         let visible = names.lazy.filter { Self.allowed($0, patterns: patterns) }
-        return .unknown(suggestions: Suggestions.closest(to: name, among: visible))
+        guard let asked = strategy(in: name) else {
+            return .unknown(suggestions: Suggestions.closest(to: name, among: visible))
+        }
+        let near = Suggestions.closest(to: asked.model, among: visible)
+        return .unknown(suggestions: near.map { "\(asked.strategy.rawValue):\($0)" })
     }
+
+    /// The strategy that a name asks for, as in `panel:smart`; nil where the whole name is a model's.
+    public func strategy(in name: String) -> StrategyName? { assembly.strategy(in: name) }
 
     /// The names that a key with these patterns may use, in the order of ``names``.
     public func names(allowedBy patterns: [String]?) -> [String] {
