@@ -100,8 +100,7 @@ public struct Assembler: Sendable {
                 case .alias(let target): return Blueprint.Entry(model.name, .alias(target))
                 case .route(let route): return entry(model.name, route, settings)
                 case .reason(let reason):
-                    return Blueprint.Entry(
-                        model.name, .unavailable(Self.unbuilt(model.name, "reason: \(reason.strategy.rawValue)")))
+                    return Blueprint.Entry(model.name, .reason(Blueprint.Chain(reason)))
                 }
             }, retry: RetryPolicy(settings.defaults.retry), cacheTTL: TimeAmount(settings.cache.ttl))
     }

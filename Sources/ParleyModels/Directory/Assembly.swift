@@ -6,10 +6,10 @@ import ParleyCore
 
 /// Puts models together from their descriptions.
 ///
-/// A name is looked for among the configured names, then as `provider/model`, then among the wildcards, the most
-/// specific first, then, where no model is configured, in the providers' lists. A name inside an entry that is the
-/// entry's own means what it would mean without the entry, so that `openai/gpt-4o` can be a route that begins with
-/// the provider's `openai/gpt-4o`.
+/// A name is looked for among the configured names, then as `provider/model`, then as `strategy:model`, then among the
+/// wildcards, the most specific first, then, where no model is configured, in the providers' lists. A name inside an
+/// entry that is the entry's own means what it would mean without the entry, so that `openai/gpt-4o` can be a route that
+/// begins with the provider's `openai/gpt-4o`.
 struct Assembly: Sendable {
     /// How deep models may be made of models.
     static let deepest = 16
@@ -52,8 +52,13 @@ struct Assembly: Sendable {
     let turns: [String: Spread.Turns]
     /// The provider of each model that may be asked for without naming one.
     var bare: [String: String] = [:]
+    /// What inner calls cost.
+    let cost: InnerCost?
 
-    init(_ blueprint: Blueprint, sources: [any UpstreamSource], cache: AnswerCache? = nil) {
+    init(
+        _ blueprint: Blueprint, sources: [any UpstreamSource], cache: AnswerCache? = nil, cost: InnerCost? = nil
+    ) {
+        self.cost = cost
         retry = blueprint.retry
         cacheTTL = blueprint.cacheTTL
         self.cache = cache
@@ -92,6 +97,7 @@ struct Assembly: Sendable {
             return enter(entry, as: name, star: nil, retry, path: path, &findings)
         }
         if let upstream = upstream(name, retry) { return Found(model: upstream, height: 0) }
+        if let asked = strategy(in: name) { return chain(asked, as: name, retry, path: path, &findings) }
         for (pattern, entry) in wildcards where pattern.text != path.last {
             if let star = pattern.match(name) {
                 return enter(entry, as: name, star: star, retry, path: path, &findings)
@@ -157,6 +163,8 @@ struct Assembly: Sendable {
                 .map { Found(model: Alias(name, of: $0.model), height: $0.height + 1) }
         case .route(let route):
             inner = self.route(route, of: entry, as: name, star: star, retry, path, &findings)
+        case .reason(let chain):
+            inner = self.chain(chain, of: entry, as: name, star: star, retry, path, &findings)
         case .unavailable(let error):
             inner = Found(model: Unavailable(name, error), height: 1)
         }
@@ -196,7 +204,7 @@ struct Assembly: Sendable {
         return Found(model: model, height: height + 1)
     }
 
-    private func member(
+    func member(
         _ reference: String, of entry: Blueprint.Entry, star: Substring?, _ retry: RetryPolicy, _ path: [String],
         _ findings: inout Findings
     ) -> Found? {

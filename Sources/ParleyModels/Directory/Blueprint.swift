@@ -38,6 +38,8 @@ public struct Blueprint: Sendable, Equatable {
         case alias(String)
         /// A choice among models.
         case route(Route)
+        /// Thinking by asking others.
+        case reason(Chain)
         /// Nothing: every call gets this error.
         case unavailable(ParleyError)
     }
@@ -72,6 +74,23 @@ public struct Blueprint: Sendable, Equatable {
         var ordered: [Member] {
             members.enumerated().sorted { ($0.element.priority, $0.offset) < ($1.element.priority, $1.offset) }
                 .map(\.element)
+        }
+    }
+
+    /// A model that thinks by asking others.
+    public struct Chain: Sendable, Equatable {
+        /// How it thinks.
+        public var rules: ReasonRules
+        /// The models it asks.
+        public var with: [String]
+        /// The model that judges; nil: the first of `with`.
+        public var judge: String?
+
+        /// A chain.
+        public init(_ rules: ReasonRules, with: [String], judge: String? = nil) {
+            self.rules = rules
+            self.with = with
+            self.judge = judge
         }
     }
 
@@ -124,6 +143,7 @@ extension Blueprint.Body {
         switch self {
         case .alias(let target): [target]
         case .route(let route): route.members.map(\.model)
+        case .reason(let chain): chain.with + [chain.judge].compactMap { $0 }
         case .unavailable: []
         }
     }
