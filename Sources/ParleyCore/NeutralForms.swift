@@ -21,6 +21,9 @@ public protocol NeutralForms: AnyObject, Sendable {
 
     /// A whole answer as the events of a stream.
     func events(of response: ChatResponse) -> [Event]
+
+    /// A value as JSON text.
+    func text(of value: JSONValue) -> String
 }
 
 extension NeutralForms {

@@ -126,6 +126,44 @@ public protocol EventSource: AnyObject {
 
     /// Gives up: closes the upstream unless the stream is complete.
     func cancel()
+
+    /// From now on, events that arrive while a task waits in `next` may go to `sink` at once. By default every event goes
+    /// through `next`.
+    func forward(to sink: any EventSink)
+}
+
+extension EventSource {
+    /// Every event goes through `next`.
+    public func forward(to sink: any EventSink) {}
+}
+
+/// Where events can go while the task that reads them waits for the next ones. Used on the event loop of the call.
+public protocol EventSink: AnyObject {
+    /// Whether events can be sent at the moment; where not, they have to wait for the end of `next`.
+    var isReady: Bool { get }
+
+    /// Sends events that come before any that `next` will give.
+    func send(_ events: [Event])
+}
+
+/// Events that are all there already.
+public final class ReadyEvents: EventSource {
+    private var events: [Event]
+
+    /// The given events, in one go.
+    public init(_ events: [Event]) {
+        self.events = events
+    }
+
+    /// All events, at once.
+    public func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        events += self.events
+        self.events = []
+        return false
+    }
+
+    /// There is nothing to close.
+    public func cancel() {}
 }
 
 /// What a tap saw pass by.

@@ -3,6 +3,7 @@
 
 public import ParleyCore
 import ParleyDialects
+import ParleyWire
 
 /// Reads clients' requests by their dialects.
 public final class ClientForms: NeutralForms {
@@ -43,4 +44,7 @@ public final class ClientForms: NeutralForms {
 
     /// The events of a whole answer.
     public func events(of response: ChatResponse) -> [Event] { EventReplay.events(of: response) }
+
+    /// A value as JSON text.
+    public func text(of value: JSONValue) -> String { JSON.text(value) }
 }

@@ -115,9 +115,6 @@ extension SettingsBuilder {
             report.error(mark, path + ".with", "needs at least one model")
         }
         guard let strategy = section.choice("reason", ReasonSettings.Strategy.self) else { return nil }
-        if let mark = section["reason"]?.mark {
-            report.warning(mark, path + ".reason", "reasoning chains are not built yet; calls answer 501")
-        }
         var reason = ReasonSettings(strategy: strategy, with: section.strings("with") ?? [])
         reason.judge = section.string("judge")
         reason.show = section.choice("show") ?? reason.show
@@ -128,7 +125,8 @@ extension SettingsBuilder {
         reason.tokens.final = section.section("tokens")?.int("final") ?? reason.tokens.final
         reason.attempts = section.int("attempts") ?? reason.attempts
         reason.wait = section.duration("wait") ?? reason.wait
-        reason.temperature = section.double("temperature") ?? reason.temperature
+        // Drafts and samples are as warm as the client or the model has it, unless the file says otherwise.
+        reason.temperature = section.double("temperature") ?? (strategy == .steps ? reason.temperature : nil)
         reason.samples = section.int("samples") ?? reason.samples
         reason.stepPrompt = section.section("prompts")?.string("step")
         reason.finalPrompt = section.section("prompts")?.string("final")

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import NIOCore
 public import ParleyAccess
 public import ParleyCore
-import ParleyModels
+public import ParleyModels
 public import ParleyProviders
 
 /// Makes a live configuration of settings.
@@ -16,6 +17,8 @@ public struct Assembler: Sendable {
     public var found: [ProviderSetup] = []
     /// Where providers keep tokens; nil keeps them in memory only.
     public var store: CredentialStoreReference?
+    /// Where answers are kept, also from one configuration to the next; nil keeps none.
+    public var cache: AnswerCache?
     /// Whether the demo model stands in where there is no provider at all.
     public var offersDemo = true
 
@@ -57,7 +60,7 @@ public struct Assembler: Sendable {
         }
         let health = health(of: made, after: previous)
         let (directory, problems) = Directory.build(
-            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, health: health)
+            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, cache: cache, health: health)
         for problem in problems {
             let position =
                 settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
@@ -66,10 +69,12 @@ public struct Assembler: Sendable {
                     severity: .error, position: position, path: "models.\(problem.model)", message: problem.message))
         }
         guard !diagnostics.contains(where: { $0.severity == .error }) else { return (nil, diagnostics) }
+        cache?.resize(settings.cache.memory)
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
             health: health, lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
-            timeouts: timeouts, isStrict: settings.defaults.strict, hint: hint, loaded: loaded)
+            timeouts: timeouts, isStrict: settings.defaults.strict,
+            conversations: ConversationRules(settings.conversations), hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
     }
 
@@ -103,23 +108,19 @@ public struct Assembler: Sendable {
                 case .alias(let target): return Blueprint.Entry(model.name, .alias(target))
                 case .route(let route): return entry(model.name, route, settings)
                 case .reason(let reason):
-                    return Blueprint.Entry(
-                        model.name, .unavailable(Self.unbuilt(model.name, "reason: \(reason.strategy.rawValue)")))
+                    return Blueprint.Entry(model.name, .reason(Blueprint.Chain(reason)))
                 }
             }, retry: RetryPolicy(settings.defaults.retry),
-            breaker: ParleyModels.BreakerSettings(settings.defaults.breaker))
+            breaker: ParleyModels.BreakerSettings(settings.defaults.breaker),
+            cacheTTL: TimeAmount(settings.cache.ttl))
     }
 
     private func entry(_ name: String, _ route: RouteSettings, _ settings: Settings) -> Blueprint.Entry {
         Blueprint.Entry(
             name, .route(Blueprint.Route(route, settings.defaults)),
             overrides: FieldOverride.list(params: route.params, force: SettingMap()),
-            timeouts: ParleyCore.TimeoutOverrides(route.timeout), system: route.system)
-    }
-
-    private static func unbuilt(_ name: String, _ what: String) -> ParleyError {
-        ParleyError(
-            .notImplemented, "The model \"\(name)\" uses `\(what)`, which is not built yet.", code: "not_implemented")
+            timeouts: ParleyCore.TimeoutOverrides(route.timeout), system: route.system,
+            cacheTTL: route.cacheTTL.map { TimeAmount($0) })
     }
 }
 

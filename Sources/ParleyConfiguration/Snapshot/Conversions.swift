@@ -86,6 +86,45 @@ extension Blueprint.Route {
     }
 }
 
+extension Blueprint.Chain {
+    /// What settings describe.
+    init(_ settings: ReasonSettings) {
+        var rules = ReasonRules(ReasonRules.Strategy(settings.strategy))
+        rules.show = ReasonRules.Show(rawValue: settings.show.rawValue) ?? rules.show
+        rules.whole = ReasonRules.Whole(rawValue: settings.whole.rawValue) ?? rules.whole
+        rules.status = settings.status
+        rules.maxSteps = settings.maxSteps
+        rules.stepTokens = settings.tokens.step
+        rules.finalTokens = settings.tokens.final
+        rules.attempts = settings.attempts
+        rules.wait = TimeAmount(settings.wait)
+        rules.temperature = settings.temperature
+        rules.samples = settings.samples
+        rules.stepPrompt = settings.stepPrompt
+        rules.finalPrompt = settings.finalPrompt
+        rules.caps.calls = settings.caps.calls
+        rules.caps.tokens = settings.caps.tokens
+        rules.caps.usd = settings.caps.usd
+        rules.caps.time = settings.caps.time.map { TimeAmount($0) }
+        self.init(rules, with: settings.with, judge: settings.judge)
+    }
+}
+
+extension ReasonRules.Strategy {
+    init(_ settings: ReasonSettings.Strategy) {
+        self =
+            switch settings {
+            case .steps: .steps
+            case .reflect: .reflect
+            case .vote: .vote
+            case .bestOf: .bestOf
+            case .panel: .panel
+            case .reread: .reread
+            case .plan: .plan
+            }
+    }
+}
+
 extension FieldOverride {
     /// `params` and `force` as overrides, the forced ones last, since the last one wins.
     static func list(params: SettingMap, force: SettingMap) -> [FieldOverride] {
@@ -106,6 +145,7 @@ extension KeyRecord {
         }
         self.init(
             name: settings.name, digest: digest, models: settings.models, forcedModel: settings.model,
+            strategies: settings.strategies?.map(\.rawValue),
             overrides: FieldOverride.list(params: settings.params, force: settings.force),
             expires: settings.expires)
     }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import NIOCore
 import ParleyCore
 
 /// Puts models together from their descriptions.
 ///
-/// A name is looked for among the configured names, then as `provider/model`, then among the wildcards, the most
-/// specific first, then, where no model is configured, in the providers' lists. A name inside an entry that is the
-/// entry's own means what it would mean without the entry, so that `openai/gpt-4o` can be a route that begins with
-/// the provider's `openai/gpt-4o`.
+/// A name is looked for among the configured names, then as `provider/model`, then as `strategy:model`, then among the
+/// wildcards, the most specific first, then, where no model is configured, in the providers' lists. A name inside an
+/// entry that is the entry's own means what it would mean without the entry, so that `openai/gpt-4o` can be a route that
+/// begins with the provider's `openai/gpt-4o`.
 struct Assembly: Sendable {
     /// How deep models may be made of models.
     static let deepest = 16
@@ -56,6 +57,9 @@ struct Assembly: Sendable {
     let terms: Terms
     let breaker: BreakerSettings
     let book: HealthBook
+    /// Where answers are kept; nil keeps none.
+    let cache: AnswerCache?
+    private let cacheTTL: TimeAmount
     let sources: [String: any UpstreamSource]
     let exact: [String: Blueprint.Entry]
     let wildcards: [(pattern: NamePattern, entry: Blueprint.Entry)]
@@ -63,11 +67,19 @@ struct Assembly: Sendable {
     let states: [String: RouteState]
     /// The provider of each model that may be asked for without naming one.
     var bare: [String: String] = [:]
+    /// What inner calls cost.
+    let cost: InnerCost?
 
-    init(_ blueprint: Blueprint, sources: [any UpstreamSource], _ book: HealthBook) {
+    init(
+        _ blueprint: Blueprint, sources: [any UpstreamSource], _ book: HealthBook, cache: AnswerCache? = nil,
+        cost: InnerCost? = nil
+    ) {
+        self.cost = cost
         terms = Terms(retry: blueprint.retry)
         breaker = blueprint.breaker
         self.book = book
+        cacheTTL = blueprint.cacheTTL
+        self.cache = cache
         self.sources = Dictionary(sources.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var exact: [String: Blueprint.Entry] = [:]
         var wildcards: [(pattern: NamePattern, entry: Blueprint.Entry)] = []
@@ -88,12 +100,21 @@ struct Assembly: Sendable {
         }.map(\.element)
     }
 
+    /// The model that a client gets who asks for `name`, nil where there is none.
+    func offer(_ name: String, _ findings: inout Findings) -> (any Model)? {
+        guard let found = find(name, terms, &findings) else { return nil }
+        guard cacheTTL > .zero, let cache, !(found.model is Cached) else { return found.model }
+        if let entry = exact[name], entry.cacheTTL != nil { return found.model }
+        return Cached(found.model, in: cache, ttl: cacheTTL)
+    }
+
     /// The model called `name`, nil where there is none; `path` are the entries that lead here.
     func find(_ name: String, _ terms: Terms, path: [String] = [], _ findings: inout Findings) -> Found? {
         if let entry = exact[name], path.last != name {
             return enter(entry, as: name, star: nil, terms, path: path, &findings)
         }
         if let upstream = upstream(name, terms) { return upstream }
+        if let asked = strategy(in: name) { return chain(asked, as: name, terms, path: path, &findings) }
         for (pattern, entry) in wildcards where pattern.text != path.last {
             if let star = pattern.match(name) {
                 return enter(entry, as: name, star: star, terms, path: path, &findings)
@@ -173,15 +194,17 @@ struct Assembly: Sendable {
                 }
         case .route(let route):
             inner = self.route(route, of: entry, as: name, star: star, terms, path, &findings)
+        case .reason(let chain):
+            inner = self.chain(chain, of: entry, as: name, star: star, terms, path, &findings)
         case .unavailable(let error):
             inner = Found(model: Unavailable(name, error), height: 1)
         }
         guard var inner else { return nil }
-        guard !entry.overrides.isEmpty || entry.timeouts != TimeoutOverrides() || entry.system != nil else {
-            return inner
+        if !entry.overrides.isEmpty || entry.timeouts != TimeoutOverrides() || entry.system != nil {
+            inner.model = Adjusted(
+                inner.model, overrides: entry.overrides, timeouts: entry.timeouts, system: entry.system)
         }
-        inner.model = Adjusted(
-            inner.model, overrides: entry.overrides, timeouts: entry.timeouts, system: entry.system)
+        if let cache, let ttl = entry.cacheTTL, ttl > .zero { inner.model = Cached(inner.model, in: cache, ttl: ttl) }
         return inner
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+public import NIOCore
 public import ParleyCore
 
 /// The configured models as plain descriptions, in file order.
@@ -17,17 +18,20 @@ public struct Blueprint: Sendable, Equatable {
         public var timeouts: TimeoutOverrides
         /// A system message it puts before the client's own; nil for none.
         public var system: String?
+        /// How long its answers may be reused; zero: not at all; nil: as the blueprint says.
+        public var cacheTTL: TimeAmount?
 
         /// An entry.
         public init(
             _ name: String, _ body: Body, overrides: [FieldOverride] = [],
-            timeouts: TimeoutOverrides = TimeoutOverrides(), system: String? = nil
+            timeouts: TimeoutOverrides = TimeoutOverrides(), system: String? = nil, cacheTTL: TimeAmount? = nil
         ) {
             self.system = system
             self.name = name
             self.body = body
             self.overrides = overrides
             self.timeouts = timeouts
+            self.cacheTTL = cacheTTL
         }
     }
 
@@ -37,6 +41,8 @@ public struct Blueprint: Sendable, Equatable {
         case alias(String)
         /// A choice among models.
         case route(Route)
+        /// Thinking by asking others.
+        case reason(Chain)
         /// Nothing: every call gets this error.
         case unavailable(ParleyError)
     }
@@ -76,6 +82,23 @@ public struct Blueprint: Sendable, Equatable {
         }
     }
 
+    /// A model that thinks by asking others.
+    public struct Chain: Sendable, Equatable {
+        /// How it thinks.
+        public var rules: ReasonRules
+        /// The models it asks.
+        public var with: [String]
+        /// The model that judges; nil: the first of `with`.
+        public var judge: String?
+
+        /// A chain.
+        public init(_ rules: ReasonRules, with: [String], judge: String? = nil) {
+            self.rules = rules
+            self.with = with
+            self.judge = judge
+        }
+    }
+
     /// One model of a route.
     public struct Member: Sendable, Equatable {
         /// The model's name.
@@ -100,11 +123,18 @@ public struct Blueprint: Sendable, Equatable {
     /// When an upstream is left alone where no route says otherwise.
     public var breaker: BreakerSettings
 
+    /// How long the answers of a model may be reused that is asked by a client and does not say itself; zero: not at all.
+    public var cacheTTL: TimeAmount
+
     /// A blueprint.
-    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard, breaker: BreakerSettings = .standard) {
+    public init(
+        _ entries: [Entry] = [], retry: RetryPolicy = .standard, breaker: BreakerSettings = .standard,
+        cacheTTL: TimeAmount = .zero
+    ) {
         self.entries = entries
         self.retry = retry
         self.breaker = breaker
+        self.cacheTTL = cacheTTL
     }
 
     /// Something that keeps an entry from answering.
@@ -125,6 +155,7 @@ extension Blueprint.Body {
         case .alias(let target): [target]
         case .route(let route):
             route.members.map(\.model) + [route.onContextExceeded, route.onContentFilter].compactMap(\.self)
+        case .reason(let chain): chain.with + [chain.judge].compactMap { $0 }
         case .unavailable: []
         }
     }

@@ -146,6 +146,32 @@ extension Route: Explained {
     }
 }
 
+extension Reason: Explained {
+    /// Those who think, then the judge.
+    public var tree: ModelTree {
+        var tree = ModelTree(name, "reason: \(rules.strategy.rawValue)")
+        for (index, model) in team.enumerated() {
+            var below = ModelTree(of: model)
+            // Who judges is often one of them.
+            if index == team.count - 1 {
+                guard !tree.members.contains(below) else { continue }
+                below.role = "judge"
+            }
+            tree.members.append(below)
+        }
+        return tree
+    }
+}
+
+extension Cached: Explained {
+    /// The model, with how long its answers are kept.
+    public var tree: ModelTree {
+        var tree = ModelTree(of: model)
+        tree.settings.append("answers are kept for \(ttl.words)")
+        return tree
+    }
+}
+
 extension TimeAmount {
     /// The time as settings are written.
     fileprivate var words: String {

@@ -145,28 +145,11 @@ final class ResumingEvents: EventSource, ReplyWatcher {
     private func source(of reply: Reply) -> any EventSource {
         switch reply.content {
         case .events(let source): source
-        case .whole(let response): HeldEvents(call.forms?.events(of: response) ?? [])
+        case .whole(let response): ReadyEvents(call.forms?.events(of: response) ?? [])
         // Whoever was asked for a neutral form gives one.
-        case .client: HeldEvents([])
+        case .client: ReadyEvents([])
         }
     }
-}
-
-/// Events that are all there already.
-private final class HeldEvents: EventSource {
-    private var held: [Event]
-
-    init(_ events: [Event]) {
-        held = events
-    }
-
-    func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
-        events += held
-        held = []
-        return false
-    }
-
-    func cancel() {}
 }
 
 extension Usage {
