@@ -77,7 +77,10 @@ public final class UpstreamHealth: Sendable {
 
     /// Whether nothing would be lost with it.
     var isIdle: Bool {
-        state.withLock { $0.inFlight == 0 && $0.breaker == Breaker() }
+        let now = NIODeadline.now()
+        return state.withLock {
+            $0.inFlight == 0 && $0.breaker.failures == 0 && $0.breaker.standing(at: now) == .closed
+        }
     }
 
     /// Makes a call the probe, if one is due.

@@ -90,13 +90,22 @@ final class ResumingEvents: EventSource, ReplyWatcher {
             case .finish: isFinished = true
             case .usage(let more):
                 usage.merge(more)
-                events.append(.usage(spent.sum(usage)))
+                events.append(.usage(total))
                 continue
             case .reasoning, .extra, .logprobs: break
             case .refusal, .toolCall, .arguments, .audio: isPlain = false
             }
             events.append(event)
         }
+    }
+
+    /// What all parts used so far.
+    private var total: Usage {
+        // What an upstream states of its own is handed on as it is.
+        guard !spent.isEmpty else { return usage }
+        var total = spent
+        total.add(usage)
+        return total
     }
 
     private func canResume(after error: ParleyError) -> Bool {
@@ -117,7 +126,7 @@ final class ResumingEvents: EventSource, ReplyWatcher {
             guard call.deadline > .now() else { return false }
             do throws(ParleyError) {
                 let reply = try await plan.members[index].model.answer(call)
-                spent = spent.sum(usage)
+                spent = total
                 usage = Usage()
                 watchers = reply.watchers
                 attempt = reply.attempt
@@ -149,29 +158,5 @@ final class ResumingEvents: EventSource, ReplyWatcher {
         // Whoever was asked for a neutral form gives one.
         case .client: ReadyEvents([])
         }
-    }
-}
-
-extension Usage {
-    /// What two answers used together.
-    fileprivate func sum(_ other: Usage) -> Usage {
-        func add(_ a: Int?, _ b: Int?) -> Int? {
-            guard let a, let b else { return a ?? b }
-            return a.clampedSum(b)
-        }
-        var sum = self
-        sum.input = add(input, other.input)
-        sum.cacheRead = add(cacheRead, other.cacheRead)
-        sum.cacheWrite = add(cacheWrite, other.cacheWrite)
-        sum.cacheWriteHour = add(cacheWriteHour, other.cacheWriteHour)
-        sum.inputAudio = add(inputAudio, other.inputAudio)
-        sum.output = add(output, other.output)
-        sum.reasoning = add(reasoning, other.reasoning)
-        sum.outputAudio = add(outputAudio, other.outputAudio)
-        sum.acceptedPrediction = add(acceptedPrediction, other.acceptedPrediction)
-        sum.rejectedPrediction = add(rejectedPrediction, other.rejectedPrediction)
-        sum.statedTotal = add(statedTotal, other.statedTotal)
-        sum.estimated = estimated || other.estimated
-        return sum
     }
 }
