@@ -14,6 +14,8 @@ final class PlainForms: NeutralForms {
 
     func makeCollector() -> any AnswerCollector { TextCollector() }
 
+    func text(of value: JSONValue) -> String { value.string ?? "" }
+
     func events(of response: ChatResponse) -> [Event] {
         [
             .start(response.identity), .text(choice: 0, response.choices.first?.message.text ?? ""),
