@@ -28,6 +28,10 @@ final class Exchange {
     private var asked: Asked?
     /// What the call or its answer failed with.
     private var failure: ParleyError?
+    /// What was asked of a model; nil where none was asked for.
+    var operation: Operation?
+    /// What was seen of the answer when it ended.
+    private(set) var seen: Observation?
 
     /// What is known of the request while an answer is sought.
     private final class Asked {
@@ -177,6 +181,7 @@ final class Exchange {
         record.stream = intake.stream
         asked.model = try modelName(intake.model, asked.key)
         record.model = asked.model
+        operation = .chat
         asked.intake = intake
     }
 
@@ -338,13 +343,12 @@ final class Exchange {
     /// 8. Settle: exactly once, on success, failure, cancel or disconnect.
     private func settle() {
         record.status = client.response.status
-        record.upstream = trace.upstream
-        record.attempts = trace.attemptCount
         record.total = elapsed()
         record.bytesIn = request.bodyBytes
         record.bytesOut = client.response.bytesOut
         if record.outcome == .ok, client.isClosed, !client.response.hasHead { record.outcome = .cancelled }
         tellWatchers()
+        account()
         shard.accessLog?.append(record)
     }
 
@@ -369,6 +373,7 @@ final class Exchange {
     }
 
     func observe(_ seen: Observation) {
+        self.seen = seen
         record.finish = seen.finish
         record.inputTokens = seen.usage.input
         record.outputTokens = seen.usage.output

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import ParleyAccess
 import ParleyCore
 import Synchronization
 
@@ -8,14 +9,17 @@ import Synchronization
 final class GatewayState: Sendable {
     /// The answers of Responses that clients may go on from.
     let responses: any ResponseStore
+    /// Where the account of calls is kept; nil: nowhere.
+    let ledger: (any Ledger)?
     /// Whether clients' connections are encrypted.
     let isSecure: Bool
     private let draining = Atomic<Bool>(false)
     private let connectionCount = Atomic<Int>(0)
     private let running = Atomic<Int>(0)
 
-    init(responses: any ResponseStore, isSecure: Bool) {
+    init(responses: any ResponseStore, ledger: (any Ledger)? = nil, isSecure: Bool) {
         self.responses = responses
+        self.ledger = ledger
         self.isSecure = isSecure
     }
 

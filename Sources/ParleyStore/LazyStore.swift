@@ -12,15 +12,15 @@ import Synchronization
 public final class LazyStore: CredentialStore {
     private enum State {
         case closed
-        case opening(Task<Result<any CredentialStore, ParleyError>, Never>)
-        case open(any CredentialStore)
+        case opening(Task<Result<SQLiteStore, ParleyError>, Never>)
+        case open(SQLiteStore)
     }
 
-    private let make: @Sendable () throws(ParleyError) -> any CredentialStore
+    private let make: @Sendable () throws(ParleyError) -> SQLiteStore
     private let state = Mutex(State.closed)
 
     /// A store that `make` opens; it may block.
-    public init(_ make: @escaping @Sendable () throws(ParleyError) -> any CredentialStore) {
+    public init(_ make: @escaping @Sendable () throws(ParleyError) -> SQLiteStore) {
         self.make = make
     }
 
@@ -46,8 +46,11 @@ public final class LazyStore: CredentialStore {
         try await opened().forget(provider)
     }
 
-    private func opened() async throws(ParleyError) -> any CredentialStore {
-        let task: Task<Result<any CredentialStore, ParleyError>, Never>
+    /// The store, opened unless it is open.
+    ///
+    /// - Throws: why it cannot be opened.
+    public func opened() async throws(ParleyError) -> SQLiteStore {
+        let task: Task<Result<SQLiteStore, ParleyError>, Never>
         switch state.withLock({ begin(&$0) }) {
         case .open(let store): return store
         case .opening(let running): task = running
@@ -61,7 +64,7 @@ public final class LazyStore: CredentialStore {
         // Not on the event loop of the call that happened to come first: opening blocks.
         state = .opening(
             Task {
-                let result: Result<any CredentialStore, ParleyError>
+                let result: Result<SQLiteStore, ParleyError>
                 do throws(ParleyError) {
                     result = .success(try make())
                 } catch {

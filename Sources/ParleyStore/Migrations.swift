@@ -17,6 +17,7 @@ enum Migrations {
                 table.column("updated", .integer).notNull()
             }
         }
+        migrator.registerMigration("calls") { database in try CallTables.create(in: database) }
         return migrator
     }
 }

@@ -39,6 +39,21 @@ public final class SQLiteStore: Sendable {
         }
     }
 
+    /// Opens the file at `path` only to read it; a server may write it meanwhile.
+    ///
+    /// - Throws: `internalError` where it cannot be opened, saying which file and why.
+    public init(reading path: String) throws(ParleyError) {
+        self.path = path
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        do {
+            database = try DatabaseQueue(path: path, configuration: configuration)
+        } catch {
+            throw Self.failure(error, doing: "read", path)
+        }
+    }
+
     /// What to tell of a failure; SQLite's message names tables and files, never values.
     static func failure(_ error: any Error, doing what: String, _ path: String) -> ParleyError {
         let reason =

@@ -16,6 +16,7 @@ struct Parley: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             ServeCommand.self, CheckCommand.self, ImportCommand.self, ModelsCommand.self, ChatCommand.self,
+            UsageCommand.self,
         ],
         defaultSubcommand: nil)
 }

@@ -67,7 +67,8 @@ public struct Assembler: Sendable {
         guard !diagnostics.contains(where: { $0.severity == .error }) else { return (nil, diagnostics) }
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
-            lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
+            lists: ModelLists(directory, providers: providers),
+            prices: PriceBook(settings.prices, providers: made.map(\.setup)), defaultModel: settings.defaults.model,
             timeouts: timeouts, isStrict: settings.defaults.strict, hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
     }

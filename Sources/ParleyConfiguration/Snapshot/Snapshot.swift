@@ -30,6 +30,8 @@ public final class Snapshot: Sendable {
     let made: [MadeProvider]
     /// The models by name, together with what the providers list.
     public let lists: ModelLists
+    /// What upstreams cost, and how much they can read.
+    public let prices: PriceBook
     /// The model of a request that names none.
     public let defaultModel: String?
     /// Time limits where neither model nor provider sets any.
@@ -43,13 +45,15 @@ public final class Snapshot: Sendable {
 
     init(
         server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], lists: ModelLists,
-        defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool, hint: String?, loaded: Int
+        prices: PriceBook, defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool,
+        hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys
         self.providers = providers
         self.made = made
         self.lists = lists
+        self.prices = prices
         self.defaultModel = defaultModel
         self.timeouts = timeouts
         self.isStrict = isStrict
