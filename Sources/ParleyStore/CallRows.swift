@@ -6,9 +6,13 @@ import NIOCore
 import ParleyAccess
 import ParleyCore
 import ParleyWire
+import Synchronization
 
 /// Calls as rows.
 struct CallRows {
+    /// Tells calls of the same millisecond apart, in their order.
+    private static let turns = Atomic<Int64>(0)
+
     let database: Database
 
     // MARK: Writing
@@ -20,7 +24,7 @@ struct CallRows {
         let own = answer.map { call.attempts[$0] }
         var values: [DatabaseValue] = []
         values.reserveCapacity(CallTables.callColumns.count)
-        values += [call.id.databaseValue, call.time.databaseValue, call.operation.databaseValue]
+        values += [.null, call.id.databaseValue, call.time.databaseValue, call.operation.databaseValue]
         values += [call.dialect.databaseValue, call.outcome.databaseValue, call.stream.databaseValue]
         values += [call.status.databaseValue, call.total.databaseValue]
         values += [text(call.key), text(call.model), text(call.error), text(call.finish), text(call.upstream)]
@@ -28,13 +32,25 @@ struct CallRows {
         values += [number(answer), number(own?.began), number(own?.elapsed), number(own?.cost)]
         values += [text(own?.why), text(own?.route)]
         append(call.usage, to: &values)
-        try run(CallTables.insertCall, values)
-        let number = database.lastInsertedRowID
+        let number = try insert(&values, at: call.time)
         for (place, attempt) in call.attempts.enumerated() where place != answer {
             try insert(attempt, number, inner: -1, place)
         }
         var place = 0
         for inner in call.innerCalls { try insert(inner, number, &place, parent: nil) }
+    }
+
+    /// Writes a row of `calls` under a number of its own.
+    private func insert(_ values: inout [DatabaseValue], at time: Int64) throws -> Int64 {
+        let turn = Self.turns.wrappingAdd(1, ordering: .relaxed).newValue & ((1 << CallTables.spareBits) - 1)
+        var number = CallTables.number(of: time) + turn
+        while true {
+            values[0] = number.databaseValue
+            try run(CallTables.insertCall, values)
+            // Another call of the same millisecond, of this server or of another one, may have the number.
+            if database.changesCount > 0 { return number }
+            number += 1
+        }
     }
 
     private func insert(_ inner: InnerCallRecord, _ call: Int64, _ next: inout Int, parent: Int?) throws {

@@ -18,7 +18,8 @@ enum CallTables {
 
     static func create(in database: Database) throws {
         try database.create(table: "calls") { table in
-            table.autoIncrementedPrimaryKey("number")
+            // In the order of time, so that no index by time is needed; see `number(of:)`.
+            table.primaryKey("number", .integer)
             table.column("id", .text).notNull()
             table.column("time", .integer).notNull()
             for name in ["operation", "dialect", "outcome"] { table.column(name, .text).notNull() }
@@ -34,10 +35,10 @@ enum CallTables {
             for name in ["began", "elapsed", "own_cost"] { table.column(name, .integer) }
             for name in ["why", "route"] { table.column(name, .text) }
         }
-        try database.create(index: "calls_time", on: "calls", columns: ["time"])
-        try database.create(index: "calls_key", on: "calls", columns: ["key", "time"])
+        // The number is in every index, and so the time.
+        try database.create(index: "calls_key", on: "calls", columns: ["key"])
         try database.create(index: "calls_id", on: "calls", columns: ["id"])
-        try database.create(table: "inner_calls") { table in
+        try database.create(table: "inner_calls", options: .withoutRowID) { table in
             table.column("call", .integer).notNull().references("calls", onDelete: .cascade)
             // Its place in the call, parents first; the parent's place, null at the top.
             table.column("place", .integer).notNull()
@@ -51,7 +52,7 @@ enum CallTables {
             table.column("cost", .integer)
             table.primaryKey(["call", "place"])
         }
-        try database.create(table: "attempts") { table in
+        try database.create(table: "attempts", options: .withoutRowID) { table in
             table.column("call", .integer).notNull().references("calls", onDelete: .cascade)
             // The inner call that made it, -1 for the call itself; its place among that one's attempts.
             table.column("inner", .integer).notNull()
@@ -70,7 +71,7 @@ enum CallTables {
     // MARK: Columns in the order in which they are written and read
 
     static let callColumns =
-        ["id", "time", "operation", "dialect", "outcome", "stream", "status", "total"] + texts
+        ["number", "id", "time", "operation", "dialect", "outcome", "stream", "status", "total"] + texts
         + ["first", "cost", "degraded", "dropped", "answer", "began", "elapsed", "own_cost", "why", "route"] + usage
         + ["estimated"]
     static let innerColumns =
@@ -79,13 +80,19 @@ enum CallTables {
         ["call", "inner", "place", "upstream", "began", "elapsed", "failure", "why", "route", "cost"] + usage
         + ["estimated"]
 
-    static let insertCall = insert("calls", callColumns)
+    static let insertCall = insert("calls", callColumns, else: " ON CONFLICT (number) DO NOTHING")
     static let insertInner = insert("inner_calls", innerColumns)
     static let insertAttempt = insert("attempts", attemptColumns)
 
-    private static func insert(_ table: String, _ columns: [String]) -> String {
+    /// The least number that a call of that time can have.
+    static func number(of time: Int64) -> Int64 { min(max(time, 0), 1 << 50) << spareBits }
+
+    /// How many bits of a number tell calls of the same millisecond apart.
+    static let spareBits: Int64 = 12
+
+    private static func insert(_ table: String, _ columns: [String], else conflict: String = "") -> String {
         let marks = Array(repeating: "?", count: columns.count).joined(separator: ", ")
         let names = columns.map { "\"\($0)\"" }.joined(separator: ", ")
-        return "INSERT INTO \(table) (\(names)) VALUES (\(marks))"
+        return "INSERT INTO \(table) (\(names)) VALUES (\(marks))\(conflict)"
     }
 }

@@ -171,8 +171,8 @@ public final class SQLiteLedger: Ledger {
                 (try? await store.write { database in
                     try database.execute(
                         sql: """
-                            DELETE FROM calls WHERE number IN (SELECT number FROM calls WHERE time < ? LIMIT 1000)
-                            """, arguments: [oldest])
+                            DELETE FROM calls WHERE number IN (SELECT number FROM calls WHERE number < ? LIMIT 1000)
+                            """, arguments: [CallTables.number(of: oldest)])
                     return database.changesCount
                 }) ?? 0
         } while deleted == 1000
@@ -196,11 +196,11 @@ public final class SQLiteLedger: Ledger {
         await flush(within: .seconds(1))
         return try await store.opened().read { database in
             let condition = key == nil ? "" : "AND \"key\" = ?"
-            var arguments: [any DatabaseValueConvertible] = [since]
+            var arguments: [any DatabaseValueConvertible] = [CallTables.number(of: since)]
             if let key { arguments.append(key) }
             arguments.append(max(0, limit))
             return try CallRows(database: database).calls(
-                "WHERE time >= ? \(condition) ORDER BY time DESC, number DESC LIMIT ?", StatementArguments(arguments))
+                "WHERE number >= ? \(condition) ORDER BY number DESC LIMIT ?", StatementArguments(arguments))
         }
     }
 }

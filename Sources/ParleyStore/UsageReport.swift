@@ -43,7 +43,8 @@ extension SQLiteStore {
     /// - Throws: `internalError` where the store cannot be read, or nothing was ever recorded in it.
     public func report(since: Int64, by grouping: UsageReport.Grouping) async throws(ParleyError) -> UsageReport {
         try await read { database in
-            let rows = try Row.fetchAll(database, sql: Self.sql(grouping), arguments: ["since": since])
+            let rows = try Row.fetchAll(
+                database, sql: Self.sql(grouping), arguments: ["first": CallTables.number(of: since)])
             return UsageReport(rows: rows.map { Self.row($0) })
         }
     }
@@ -58,18 +59,17 @@ extension SQLiteStore {
 
     private static func sql(_ grouping: UsageReport.Grouping) -> String {
         let classes = Usage.classNames.joined(separator: ", ")
-        let calls = "outcome != 'ok' AS failed, estimated, time, \(classes)"
+        let calls = "outcome != 'ok' AS failed, estimated, \(classes)"
         let source =
             switch grouping {
-            case .key: "SELECT \"key\" AS name, cost, \(calls) FROM calls"
-            case .model: "SELECT model AS name, cost, \(calls) FROM calls"
+            case .key: "SELECT \"key\" AS name, cost, \(calls) FROM calls WHERE number >= :first"
+            case .model: "SELECT model AS name, cost, \(calls) FROM calls WHERE number >= :first"
             case .upstream:
                 """
-                SELECT upstream AS name, own_cost AS cost, \(calls) FROM calls WHERE answer IS NOT NULL
+                SELECT upstream AS name, own_cost AS cost, \(calls) FROM calls
+                WHERE answer IS NOT NULL AND number >= :first
                 UNION ALL
-                SELECT a.upstream, a.cost, a.failure IS NOT NULL, a.estimated, c.time,
-                \(Usage.classNames.map { "a.\($0)" }.joined(separator: ", "))
-                FROM attempts a JOIN calls c ON c.number = a.call
+                SELECT upstream, cost, failure IS NOT NULL, estimated, \(classes) FROM attempts WHERE call >= :first
                 """
             }
         // What an upstream says is not believed without bound: a sum that does not fit would be an error.
@@ -78,7 +78,7 @@ extension SQLiteStore {
             SELECT name, COUNT(*) AS calls, SUM(failed) AS failed, \(sums),
             SUM(MIN(cost, 1000000000000000)) AS cost, MAX(estimated) AS estimated,
             SUM(cost IS NULL AND (input IS NOT NULL OR output IS NOT NULL)) AS unpriced
-            FROM (\(source)) WHERE time >= :since GROUP BY name ORDER BY cost DESC, calls DESC, name
+            FROM (\(source)) GROUP BY name ORDER BY cost DESC, calls DESC, name
             """
     }
 }

@@ -21,6 +21,12 @@ import Testing
         return SettledCall(record, arrived: .uptimeNanoseconds(0), trace: trace, prices: prices)
     }
 
+    private static func ids(
+        _ ledger: MemoryLedger, since: Int64, limit: Int, key: String?
+    ) async throws -> [String] {
+        try await ledger.calls(since: since, limit: limit, key: key).map(\.id)
+    }
+
     @Test func `a plain call costs what its one attempt costs`() throws {
         let trace = CallTrace()
         trace.commit(try trace.begin("a/m"))
@@ -129,8 +135,8 @@ import Testing
         let few = MemoryLedger(count: 3)
         for id in 1...200 { few.settle(Self.settled(trace, id: "\(id)")) }
         #expect(few.count == 3)
-        #expect(try await few.calls(since: 0, limit: 10, key: nil).map(\.id) == ["200", "199", "198"])
-        #expect(try await few.calls(since: 0, limit: 1, key: "k").map(\.id) == ["200"])
+        #expect(try await Self.ids(few, since: 0, limit: 10, key: nil) == ["200", "199", "198"])
+        #expect(try await Self.ids(few, since: 0, limit: 1, key: "k") == ["200"])
         #expect(try await few.calls(since: 6, limit: 10, key: nil).isEmpty)
         #expect(try await few.calls(since: 0, limit: 10, key: "other").isEmpty)
         #expect(try await few.call("199")?.id == "199")

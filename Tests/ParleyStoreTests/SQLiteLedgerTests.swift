@@ -56,6 +56,12 @@ import Testing
         return SettledCall(record, arrived: .uptimeNanoseconds(0), trace: trace, prices: prices)
     }
 
+    private static func ids(
+        _ ledger: SQLiteLedger, since: Int64, limit: Int, key: String?
+    ) async throws -> [String] {
+        try await ledger.calls(since: since, limit: limit, key: key).map(\.id)
+    }
+
     /// A trace with everything in it that a trace can have.
     private static func richTrace() throws -> CallTrace {
         let trace = CallTrace()
@@ -118,7 +124,8 @@ import Testing
             }
             #expect(await one.flush(within: .seconds(30)))
             #expect(await two.flush(within: .seconds(30)))
-            #expect(try await one.calls(since: 0, limit: 1000, key: nil).count == 100)
+            let ids = try await Self.ids(one, since: 0, limit: 1000, key: nil)
+            #expect(ids.count == 100)
         }
     }
 
@@ -128,9 +135,13 @@ import Testing
             for number in 1...5 {
                 ledger.settle(Self.call("\(number)", time: Int64(number) * 100_000, key: number == 2 ? "other" : "k"))
             }
-            #expect(try await ledger.calls(since: 200_000, limit: 10, key: nil).map(\.id) == ["5", "4", "3", "2"])
-            #expect(try await ledger.calls(since: 0, limit: 2, key: "k").map(\.id) == ["5", "4"])
-            #expect(try await ledger.calls(since: 0, limit: 10, key: "other").map(\.id) == ["2"])
+            let late = try await Self.ids(ledger, since: 200_000, limit: 10, key: nil)
+            #expect(late == ["5", "4", "3", "2"])
+            #expect(try await Self.ids(ledger, since: .max, limit: 10, key: nil).isEmpty)
+            let own = try await Self.ids(ledger, since: 0, limit: 2, key: "k")
+            #expect(own == ["5", "4"])
+            let others = try await Self.ids(ledger, since: 0, limit: 10, key: "other")
+            #expect(others == ["2"])
         }
     }
 
@@ -143,7 +154,8 @@ import Testing
             let second = Self.ledger(path) { $0.retention = .seconds(100) }
             second.settle(Self.call("new"))
             #expect(await second.flush())
-            #expect(try await second.calls(since: 0, limit: 10, key: nil).map(\.id) == ["new", "young"])
+            let kept = try await Self.ids(second, since: 0, limit: 10, key: nil)
+            #expect(kept == ["new", "young"])
             let store = try SQLiteStore(path: path)
             let orphans = try await store.read { database in
                 try Int.fetchOne(
@@ -173,13 +185,16 @@ import Testing
             #expect(ledger.health.failure == "The disk is full.")
             #expect(ledger.health.lost == 5)
             #expect(ledger.health.waiting == 10)
-            #expect(try await ledger.call("3")?.id == "3")
+            let waiting = try await ledger.call("3")
+            #expect(waiting?.id == "3")
             isBroken.withLock { $0 = false }
             // The writer is in its pause, and goes on by itself.
             while ledger.health.waiting > 0 { await ledger.flush() }
             #expect(ledger.health.failure == nil)
-            #expect(try await ledger.calls(since: 0, limit: 100, key: nil).count == 10)
-            #expect(reports.withLock { $0 } == [false, true])
+            let written = try await Self.ids(ledger, since: 0, limit: 100, key: nil)
+            #expect(written.count == 10)
+            let told = reports.withLock { $0 }
+            #expect(told == [false, true])
         }
     }
 
@@ -197,7 +212,8 @@ import Testing
             #expect(ledger.health.failure?.contains("full") == true)
             try await store.write { try $0.execute(sql: "PRAGMA max_page_count = 100000") }
             while ledger.health.waiting > 0 { await ledger.flush() }
-            #expect(Set(try await ledger.calls(since: 0, limit: 1000, key: nil).map(\.id)).count == 500)
+            let written = try await Self.ids(ledger, since: 0, limit: 1000, key: nil)
+            #expect(Set(written).count == 500)
         }
     }
 
