@@ -16,6 +16,16 @@ extension Exchange {
         case pass
     }
 
+    /// Takes note of what was seen of the answer.
+    func observe(_ seen: Observation) {
+        self.seen = seen
+        record.finish = seen.finish
+        record.inputTokens = seen.usage.input
+        record.outputTokens = seen.usage.output
+        record.cachedTokens = seen.usage.cacheRead
+        record.reasoningTokens = seen.usage.reasoning
+    }
+
     /// Hands the call over to the ledger, once, and tells the log what it needs of the trace.
     ///
     /// The whole record is made by the ledger, off the event loop. Here only calls with more than one attempt are looked

@@ -3,6 +3,7 @@
 
 import ParleyAccess
 import ParleyCore
+import ParleyModels
 import Synchronization
 
 /// What all event loops share: counters and the drain flag, as atomics, and the responses that are kept.
@@ -11,14 +12,22 @@ final class GatewayState: Sendable {
     let responses: any ResponseStore
     /// Where the account of calls is kept; nil: nowhere.
     let ledger: (any Ledger)?
+    /// The conversations that clients may go on with.
+    let conversations: any ConversationStore
+    /// Lets the turns of a conversation in one by one.
+    let turns = ConversationGate()
     /// Whether clients' connections are encrypted.
     let isSecure: Bool
     private let draining = Atomic<Bool>(false)
     private let connectionCount = Atomic<Int>(0)
     private let running = Atomic<Int>(0)
 
-    init(responses: any ResponseStore, ledger: (any Ledger)? = nil, isSecure: Bool) {
+    init(
+        responses: any ResponseStore, conversations: any ConversationStore, ledger: (any Ledger)? = nil,
+        isSecure: Bool
+    ) {
         self.responses = responses
+        self.conversations = conversations
         self.ledger = ledger
         self.isSecure = isSecure
     }

@@ -127,7 +127,7 @@ public final class SQLiteLedger: Ledger {
             guard !batch.isEmpty else { return endFlushes() }
             do throws(ParleyError) {
                 let store = try await store.opened()
-                try await store.write { database in
+                try await store.write(to: store.bulk) { database in
                     let rows = CallRows(database: database)
                     for call in batch { try rows.insert(call.makeRecord()) }
                 }
@@ -168,7 +168,7 @@ public final class SQLiteLedger: Ledger {
         var deleted = 0
         repeat {
             deleted =
-                (try? await store.write { database in
+                (try? await store.write(to: store.bulk) { database in
                     try database.execute(
                         sql: """
                             DELETE FROM calls WHERE number IN (SELECT number FROM calls WHERE number < ? LIMIT 1000)

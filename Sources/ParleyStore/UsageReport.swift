@@ -29,7 +29,7 @@ public struct UsageReport: Sendable, Equatable {
         public var usage = Usage()
         /// Nanodollars, as far as prices are known.
         public var cost: Int?
-        /// Those with tokens but without a known price.
+        /// Those that took an upstream's tokens but have no known price.
         public var unpriced = 0
     }
 
@@ -59,7 +59,7 @@ extension SQLiteStore {
 
     private static func sql(_ grouping: UsageReport.Grouping) -> String {
         let classes = Usage.classNames.joined(separator: ", ")
-        let calls = "outcome != 'ok' AS failed, estimated, \(classes)"
+        let calls = "outcome != 'ok' AS failed, upstream IS NOT NULL AS asked, estimated, \(classes)"
         let source =
             switch grouping {
             case .key: "SELECT \"key\" AS name, cost, \(calls) FROM calls WHERE number >= :first"
@@ -69,7 +69,7 @@ extension SQLiteStore {
                 SELECT upstream AS name, own_cost AS cost, \(calls) FROM calls
                 WHERE answer IS NOT NULL AND number >= :first
                 UNION ALL
-                SELECT upstream, cost, failure IS NOT NULL, estimated, \(classes) FROM attempts WHERE call >= :first
+                SELECT upstream, cost, failure IS NOT NULL, TRUE, estimated, \(classes) FROM attempts WHERE call >= :first
                 """
             }
         // What an upstream says is not believed without bound: a sum that does not fit would be an error.
@@ -77,7 +77,7 @@ extension SQLiteStore {
         return """
             SELECT name, COUNT(*) AS calls, SUM(failed) AS failed, \(sums),
             SUM(MIN(cost, 1000000000000000)) AS cost, MAX(estimated) AS estimated,
-            SUM(cost IS NULL AND (input IS NOT NULL OR output IS NOT NULL)) AS unpriced
+            SUM(cost IS NULL AND asked AND (input IS NOT NULL OR output IS NOT NULL)) AS unpriced
             FROM (\(source)) GROUP BY name ORDER BY cost DESC, calls DESC, name
             """
     }

@@ -64,7 +64,8 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             gateway = try await Gateway.start(
                 startup.settings.server, snapshot: startup.snapshot,
-                sink: startup.settings.log.access ? logs.sink : nil, ledger: ledger)
+                sink: startup.settings.log.access ? logs.sink : nil, responses: startup.store,
+                conversations: startup.store, ledger: ledger)
         } catch let error as ListenError {
             throw Failure(error.description)
         }

@@ -206,11 +206,11 @@ import Testing
             let ledger = SQLiteLedger(
                 LazyStore { () throws(ParleyError) in store }, settings: settings, clock: { 1_000_000 })
             let pages = try await store.read { try Int.fetchOne($0, sql: "PRAGMA page_count") ?? 0 }
-            try await store.write { try $0.execute(sql: "PRAGMA max_page_count = \(pages + 4)") }
+            try await store.write(to: store.bulk) { try $0.execute(sql: "PRAGMA max_page_count = \(pages + 4)") }
             for number in 0..<500 { ledger.settle(Self.call("\(number)")) }
             #expect(await !ledger.flush())
             #expect(ledger.health.failure?.contains("full") == true)
-            try await store.write { try $0.execute(sql: "PRAGMA max_page_count = 100000") }
+            try await store.write(to: store.bulk) { try $0.execute(sql: "PRAGMA max_page_count = 100000") }
             while ledger.health.waiting > 0 { await ledger.flush() }
             let written = try await Self.ids(ledger, since: 0, limit: 1000, key: nil)
             #expect(Set(written).count == 500)

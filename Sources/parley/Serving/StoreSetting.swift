@@ -13,9 +13,16 @@ extension LazyStore {
 
     /// The store that the setting names; nothing is opened yet.
     ///
-    /// - Parameter configuration: the configuration file's path, from whose folder a relative path is meant.
-    convenience init(_ setting: StoreSettings?, configuration: String?) {
-        self.init { () throws(ParleyError) in
+    /// - Parameters:
+    ///   - configuration: the configuration file's path, from whose folder a relative path is meant.
+    ///   - retention: how long what is in it is kept.
+    ///   - onStandIn: told why conversations are kept in memory only, where no store is asked for and none can be had.
+    convenience init(
+        _ setting: StoreSettings?, configuration: String?, retention: RetentionSettings,
+        onStandIn: @escaping @Sendable (ParleyError) -> Void
+    ) {
+        let age = Int(retention.conversations.components.seconds)
+        self.init(onStandIn: setting == nil ? onStandIn : nil) { () throws(ParleyError) in
             switch setting {
             case .postgres:
                 throw ParleyError(
@@ -24,7 +31,8 @@ extension LazyStore {
             case .sqlite, nil:
                 do {
                     if setting == nil { try StateDirectory.standard().prepare() }
-                    return try SQLiteStore(path: try Self.path(of: setting, configuration: configuration) ?? "")
+                    let path = try Self.path(of: setting, configuration: configuration) ?? ""
+                    return try SQLiteStore(path: path, responseAge: age)
                 } catch let error as KeyFileError {
                     throw ParleyError(.internalError, "The store cannot be opened: \(error.description)")
                 } catch {
