@@ -163,6 +163,10 @@ extension Exchange {
         if !dropped.isEmpty {
             head.headers.append(HeaderField("x-parley-dropped", dropped.joined(separator: ", ")))
         }
+        let degraded = trace.degraded
+        if !degraded.isEmpty {
+            head.headers.append(HeaderField("x-parley-degraded", degraded.joined(separator: ", ")))
+        }
     }
 
     // MARK: Cross-origin requests

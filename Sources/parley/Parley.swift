@@ -16,7 +16,7 @@ struct Parley: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             ServeCommand.self, CheckCommand.self, ImportCommand.self, ModelsCommand.self, ExplainCommand.self,
-            ChatCommand.self,
+            ChatCommand.self, UsageCommand.self,
         ],
         defaultSubcommand: nil)
 }

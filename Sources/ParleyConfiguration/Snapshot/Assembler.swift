@@ -72,7 +72,8 @@ public struct Assembler: Sendable {
         cache?.resize(settings.cache.memory)
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
-            health: health, lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
+            health: health, lists: ModelLists(directory, providers: providers),
+            prices: PriceBook(settings.prices, providers: made.map(\.setup)), defaultModel: settings.defaults.model,
             timeouts: timeouts, isStrict: settings.defaults.strict,
             conversations: ConversationRules(settings.conversations), hint: hint, loaded: loaded)
         return (snapshot, diagnostics)

@@ -133,6 +133,26 @@ extension FieldOverride {
     }
 }
 
+extension PriceBook {
+    /// The prices of a configuration.
+    convenience init(_ settings: [PriceSettings], providers: [ProviderSetup]) {
+        var overrides: [String: Price] = [:]
+        for entry in settings where overrides[entry.model] == nil {
+            guard let input = Price.picodollars(entry.input), let output = Price.picodollars(entry.output) else {
+                continue
+            }
+            var price = Price(input: input, output: output)
+            price.cacheRead = entry.cacheRead.flatMap { Price.picodollars($0) }
+            overrides[entry.model] = price
+        }
+        let known = providers.map { setup in
+            let renames = setup.models.map { ($0.name, $0.upstream) }
+            return (setup.name, Provider(kind: setup.kind, renames: Dictionary(renames) { _, last in last }))
+        }
+        self.init(providers: Dictionary(known) { first, _ in first }, overrides: overrides)
+    }
+}
+
 extension KeyRecord {
     /// The key that settings describe; nil where its digest is no digest, which validation has refused before.
     convenience init?(_ settings: KeySettings) {

@@ -32,6 +32,8 @@ public final class Snapshot: Sendable {
     let health: HealthBook
     /// The models by name, together with what the providers list.
     public let lists: ModelLists
+    /// What upstreams cost, and how much they can read.
+    public let prices: PriceBook
     /// The model of a request that names none.
     public let defaultModel: String?
     /// Time limits where neither model nor provider sets any.
@@ -47,7 +49,8 @@ public final class Snapshot: Sendable {
 
     init(
         server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], health: HealthBook,
-        lists: ModelLists, defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool,
+        lists: ModelLists, prices: PriceBook, defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides,
+        isStrict: Bool,
         conversations: ConversationRules, hint: String?, loaded: Int
     ) {
         self.server = server
@@ -56,6 +59,7 @@ public final class Snapshot: Sendable {
         self.made = made
         self.health = health
         self.lists = lists
+        self.prices = prices
         self.defaultModel = defaultModel
         self.timeouts = timeouts
         self.isStrict = isStrict

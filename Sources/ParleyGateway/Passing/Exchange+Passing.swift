@@ -52,6 +52,7 @@ extension Exchange {
         let opening = try await readOpening(of: passed, isGuarded: isGuarded)
         let choice = try await choose(for: passed, named: opening.model, isOpen: opening.isOpen, key)
         record.model = choice.name
+        operation = .pass
         let total = snapshot.timeouts.total ?? .minutes(10)
         var call = Call(
             id: id, dialect: dialect.id, operation: .pass(passed), model: choice.name ?? "", stream: false,

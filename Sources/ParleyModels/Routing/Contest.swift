@@ -20,7 +20,7 @@ struct Contest {
             try stopIfCancelled()
         } catch {
             // The client left while the winner came in.
-            finish?.giveUp(call)
+            finish?.giveUp()
             throw error
         }
         guard let finish else { throw run.failures.error }
@@ -55,7 +55,7 @@ struct Contest {
                 }
                 switch finish.outcome {
                 case .success where machine.isDecided:
-                    finish.giveUp(call)
+                    finish.giveUp()
                     action = .wait
                 case .success:
                     decision = finish
@@ -112,10 +112,8 @@ struct Contest {
         let outcome: Result<Reply, ParleyError>
 
         /// Gives an answer up that nobody needs; what it used is accounted for.
-        func giveUp(_ call: Call) {
-            guard case .success(let reply) = outcome else { return }
-            if let attempt = reply.attempt { call.trace.lose(attempt, usage: reply.seen.usage) }
-            reply.giveUp()
+        func giveUp() {
+            if case .success(let reply) = outcome { reply.giveUp() }
         }
     }
 }

@@ -21,7 +21,7 @@ final class ResumingEvents: EventSource, ReplyWatcher {
     private var run: RouteRun
     private var current: any EventSource
     private var watchers: [any ReplyWatcher]
-    private var attempt: Int?
+    private var attempt: AttemptReference?
     private var text = ""
     private var isPlain = true
     private var hasStarted = false
@@ -116,7 +116,7 @@ final class ResumingEvents: EventSource, ReplyWatcher {
     /// Lets the next member go on.
     private func resume(after cut: ParleyError) async throws(ParleyError) -> Bool {
         current.cancel()
-        if let attempt { call.trace.fail(attempt, cut.kind) }
+        if let attempt { attempt.trace.fail(attempt.number, cut.kind) }
         var seen = Observation()
         seen.usage = usage
         seen.isMeaningful = true

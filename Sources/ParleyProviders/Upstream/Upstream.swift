@@ -45,7 +45,7 @@ public struct Upstream: Model {
                 reply = try await other(call)
             }
             call.trace.commit(number)
-            reply.attempt = number
+            reply.attempt = AttemptReference(call.trace, number)
             return reply
         } catch {
             throw failed(error, number, call)
