@@ -142,6 +142,7 @@ public final class Console: Sendable {
         if let ledger = setup.ledger { CallRoutes(door: door, ledger: ledger).add(to: router) }
         SignInRoutes(door: door, snapshot: setup.snapshot, connector: setup.connector, logger: setup.logger)
             .add(to: router)
+        ExplainRoutes(door: door, snapshot: setup.snapshot).add(to: router)
         return router
     }
 }

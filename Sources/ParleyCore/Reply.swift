@@ -39,15 +39,24 @@ public struct Reply {
         for watcher in watchers { watcher.ended(seen, failure) }
     }
 
+    /// What was seen of the answer so far.
+    public var seen: Observation {
+        switch content {
+        case .client(let body): return body.observed
+        case .events: return Observation()
+        case .whole(let response):
+            var seen = Observation()
+            seen.usage = response.usage
+            return seen
+        }
+    }
+
     /// Gives the answer up: closes the upstream and tells the watchers.
     public func giveUp() {
-        var seen = Observation()
         switch content {
-        case .client(let body):
-            body.cancel()
-            seen = body.observed
+        case .client(let body): body.cancel()
         case .events(let source): source.cancel()
-        case .whole(let response): seen.usage = response.usage
+        case .whole: break
         }
         if let attempt { attempt.trace.giveUp(attempt.number, usage: seen.usage) }
         end(seen, ParleyError(.cancelled, "Another answer was taken."))
@@ -132,6 +141,24 @@ public protocol EventSource: AnyObject {
 
     /// Gives up: closes the upstream unless the stream is complete.
     func cancel()
+
+    /// From now on, events that arrive while a task waits in `next` may go to `sink` at once. By default every event goes
+    /// through `next`.
+    func forward(to sink: any EventSink)
+}
+
+extension EventSource {
+    /// Every event goes through `next`.
+    public func forward(to sink: any EventSink) {}
+}
+
+/// Where events can go while the task that reads them waits for the next ones. Used on the event loop of the call.
+public protocol EventSink: AnyObject {
+    /// Whether events can be sent at the moment; where not, they have to wait for the end of `next`.
+    var isReady: Bool { get }
+
+    /// Sends events that come before any that `next` will give.
+    func send(_ events: [Event])
 }
 
 /// Events that are all there already.

@@ -72,12 +72,31 @@ extension Exchange {
     private func known(_ name: String, _ key: KeyRecord) throws(ParleyError) -> (any Model)? {
         // A forced model that is a whole name needs no leave; one that the client has a part in does.
         let isFixed = key.forcedModel.map { !$0.contains("*") } ?? false
-        if !isFixed, !Directory.allowed(name, patterns: key.models) {
+        let asked = isFixed ? name : try withoutStrategies(name, key)
+        if !isFixed, !Directory.allowed(asked, patterns: key.models) {
             throw ParleyError(
                 .forbidden, "The key \"\(key.name)\" may not use the model \"\(name.prefix(200))\".",
                 code: "model_not_allowed", parameter: "model")
         }
         return snapshot.lists.model(named: name)
+    }
+
+    /// The model behind the strategies that a name asks for, each of which the key must be allowed.
+    private func withoutStrategies(_ name: String, _ key: KeyRecord) throws(ParleyError) -> String {
+        // Hardly any name begins with a strategy, and only then is the directory asked.
+        guard StrategyName(name) != nil else { return name }
+        let directory = snapshot.lists.directory
+        var model = name
+        while let asked = directory.strategy(in: model) {
+            let strategy = asked.strategy.rawValue
+            guard key.strategies?.contains(strategy) ?? false else {
+                throw ParleyError(
+                    .forbidden, "The key \"\(key.name)\" may not ask for the strategy \"\(strategy)\".",
+                    code: "strategy_not_allowed", parameter: "model")
+            }
+            model = asked.model
+        }
+        return model
     }
 
     @inline(never)

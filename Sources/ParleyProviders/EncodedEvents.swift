@@ -6,7 +6,7 @@ public import ParleyCore
 public import ParleyDialects
 
 /// A stream of neutral events, written in the client's dialect as it comes.
-public final class EncodedEvents: AnswerBody {
+public final class EncodedEvents: AnswerBody, EventSink {
     /// Server-sent events.
     public let contentType = "text/event-stream; charset=utf-8"
     /// What passed by so far.
@@ -15,6 +15,7 @@ public final class EncodedEvents: AnswerBody {
     private let source: any EventSource
     private var encoder: any StreamEncoder
     private var isFinished = false
+    private weak var sink: (any AnswerSink)?
 
     /// The events of `source` as `encoder` writes them.
     public init(source: any EventSource, encoder: any StreamEncoder) {
@@ -45,6 +46,23 @@ public final class EncodedEvents: AnswerBody {
     /// Writes an error as the stream's end.
     public func fail(_ error: ParleyError, into out: inout ByteBuffer) {
         encoder.fail(error, into: &out)
+    }
+
+    /// Events that come while a task waits in `next` are written to `sink` at once.
+    public func forward(to sink: any AnswerSink) {
+        self.sink = sink
+        source.forward(to: self)
+    }
+
+    /// Whether events can be written at the moment.
+    public var isReady: Bool { !isFinished && sink?.isReady ?? false }
+
+    /// Writes events to the sink.
+    public func send(_ events: [Event]) {
+        sink?.send { out in
+            write(events, into: &out)
+            return true
+        }
     }
 
     /// Gives the events up.

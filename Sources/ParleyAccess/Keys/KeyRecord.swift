@@ -16,6 +16,8 @@ public final class KeyRecord: Sendable, Equatable {
     /// The model that answers whatever the client asks for; a `*` in it stands for the name asked for. Nil: the one
     /// asked for.
     public let forcedModel: String?
+    /// Reasoning strategies it may ask for by name, as in `panel:smart`; nil: none.
+    public let strategies: [String]?
     /// Request fields it sets, weakest first.
     public let overrides: [FieldOverride]
     /// When it stops working, in seconds since 1970; nil: never.
@@ -26,12 +28,13 @@ public final class KeyRecord: Sendable, Equatable {
     /// A key; one that is given no more than a name and a digest may do everything for ever.
     public init(
         name: String, digest: KeyDigest, models: [String]? = nil, forcedModel: String? = nil,
-        overrides: [FieldOverride] = [], expires: Int64? = nil, isGenerated: Bool = false
+        strategies: [String]? = nil, overrides: [FieldOverride] = [], expires: Int64? = nil, isGenerated: Bool = false
     ) {
         self.name = name
         self.digest = digest
         self.models = models
         self.forcedModel = forcedModel
+        self.strategies = strategies
         self.overrides = overrides
         self.expires = expires
         self.isGenerated = isGenerated
@@ -50,7 +53,8 @@ public final class KeyRecord: Sendable, Equatable {
     public static func == (left: KeyRecord, right: KeyRecord) -> Bool {
         left === right
             || left.name == right.name && left.digest == right.digest && left.models == right.models
-                && left.forcedModel == right.forcedModel && left.overrides == right.overrides
+                && left.forcedModel == right.forcedModel
+                && left.strategies == right.strategies && left.overrides == right.overrides
                 && left.expires == right.expires && left.isGenerated == right.isGenerated
     }
 

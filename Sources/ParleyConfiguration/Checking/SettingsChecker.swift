@@ -39,8 +39,7 @@ struct SettingsChecker {
         if node.isNull { return nil }
         switch (place.type, node.content) {
         case (.section, .mapping(let entries)), (.sectionOr, .mapping(let entries)):
-            let inner = entered(place, entries)
-            return CheckedValue(content: .section(section(entries, mark: node.mark, at: inner)), mark: node.mark)
+            return CheckedValue(content: .section(section(entries, mark: node.mark, at: place)), mark: node.mark)
         case (.named, .mapping(let entries)):
             return CheckedValue(content: .section(named(entries, mark: node.mark, at: place)), mark: node.mark)
         case (.map(let type), .mapping(let entries)), (.oneOrMap(let type), .mapping(let entries)):
@@ -65,15 +64,6 @@ struct SettingsChecker {
             report.error(node.mark, place.path, "must be \(place.type.noun), not \(node.noun)")
             return nil
         }
-    }
-
-    /// What changes on entering a section: a provider's kind is known, and a reasoning chain has said it all.
-    private func entered(_ place: Place, _ entries: [YAMLEntry]) -> Place {
-        var place = place
-        if place.node.setting.path == "models.*", entries.contains(where: { $0.key == "reason" && !$0.value.isNull }) {
-            place.silent = true
-        }
-        return place
     }
 
     mutating func section(_ entries: [YAMLEntry], mark: Mark, at place: Place) -> CheckedSection {
@@ -106,7 +96,7 @@ struct SettingsChecker {
         var place = place
         let setting = place.node.setting
         // A provider's own settings are as built as its kind, which has a warning of its own.
-        guard !setting.built, setting.kinds.isEmpty, setting.path != "models.*.reason" else { return place }
+        guard !setting.built, setting.kinds.isEmpty else { return place }
         if !place.silent { report.warning(entry.mark, place.path, "not built yet; it has no effect so far") }
         place.silent = true
         return place

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import ParleyModels
-
 extension SettingsBuilder {
     /// What belongs to a route, and what to a reasoning chain.
     private static let routeOnly = [
@@ -72,9 +70,6 @@ extension SettingsBuilder {
             report.error(mark, path + ".of", "needs at least one model")
         }
         guard let strategy = section.choice("route", RouteSettings.Strategy.self) else { return nil }
-        if Blueprint.Route.Kind(strategy) == nil, let mark = section["route"]?.mark {
-            report.warning(mark, path + ".route", "\(strategy.rawValue) is not built yet; calls answer 501")
-        }
         var route = RouteSettings(strategy: strategy, of: members(section, path))
         route.retry = Self.retry(section.section("retry"))
         route.timeout = Self.timeout(section.section("timeout"))
@@ -120,9 +115,6 @@ extension SettingsBuilder {
             report.error(mark, path + ".with", "needs at least one model")
         }
         guard let strategy = section.choice("reason", ReasonSettings.Strategy.self) else { return nil }
-        if let mark = section["reason"]?.mark {
-            report.warning(mark, path + ".reason", "reasoning chains are not built yet; calls answer 501")
-        }
         var reason = ReasonSettings(strategy: strategy, with: section.strings("with") ?? [])
         reason.judge = section.string("judge")
         reason.show = section.choice("show") ?? reason.show
@@ -133,7 +125,8 @@ extension SettingsBuilder {
         reason.tokens.final = section.section("tokens")?.int("final") ?? reason.tokens.final
         reason.attempts = section.int("attempts") ?? reason.attempts
         reason.wait = section.duration("wait") ?? reason.wait
-        reason.temperature = section.double("temperature") ?? reason.temperature
+        // Drafts and samples are as warm as the client or the model has it, unless the file says otherwise.
+        reason.temperature = section.double("temperature") ?? (strategy == .steps ? reason.temperature : nil)
         reason.samples = section.int("samples") ?? reason.samples
         reason.stepPrompt = section.section("prompts")?.string("step")
         reason.finalPrompt = section.section("prompts")?.string("final")

@@ -38,17 +38,90 @@ extension RetryPolicy {
     }
 }
 
-extension Blueprint.Route.Kind {
-    /// The strategy of settings; nil for one that is not built.
-    init?(_ strategy: RouteSettings.Strategy) {
+extension RouteStrategy {
+    init(_ strategy: RouteSettings.Strategy) {
         switch strategy {
         case .fallback: self = .fallback
-        case .roundRobin: self = .spread(.roundRobin)
-        case .random: self = .spread(.random)
-        case .weighted: self = .spread(.weighted)
+        case .roundRobin: self = .roundRobin
+        case .random: self = .random
+        case .weighted: self = .weighted
+        case .leastBusy: self = .leastBusy
+        case .fastest: self = .fastest
         case .race: self = .race
-        case .leastBusy, .fastest: return nil
         }
+    }
+}
+
+extension AffinityKind {
+    init(_ affinity: RouteSettings.Affinity) {
+        switch affinity {
+        case .conversation: self = .conversation
+        case .user: self = .user
+        case .key: self = .key
+        case .none: self = .none
+        }
+    }
+}
+
+extension ParleyModels.BreakerSettings {
+    init(_ settings: ParleyConfiguration.BreakerSettings) {
+        self.init(failures: settings.failures, cooldown: TimeAmount(settings.cooldown))
+    }
+}
+
+extension Blueprint.Route {
+    init(_ route: RouteSettings, _ defaults: DefaultsSettings) {
+        self.init(
+            RouteStrategy(route.strategy),
+            of: route.of.map { Blueprint.Member($0.model, priority: $0.priority, weight: $0.weight) })
+        if route.retry != RetryOverrides() { retry = RetryPolicy(defaults.retry.applying(route.retry)) }
+        if route.breaker != BreakerOverrides() {
+            breaker = ParleyModels.BreakerSettings(defaults.breaker.applying(route.breaker))
+        }
+        hedge = route.hedge.map { HedgeSettings(after: TimeAmount($0.after), budget: $0.budget) }
+        affinity = AffinityKind(route.affinity)
+        onContextExceeded = route.onContextExceeded
+        onContentFilter = route.onContentFilter
+        resumes = route.resume
+    }
+}
+
+extension Blueprint.Chain {
+    /// What settings describe.
+    init(_ settings: ReasonSettings) {
+        var rules = ReasonRules(ReasonRules.Strategy(settings.strategy))
+        rules.show = ReasonRules.Show(rawValue: settings.show.rawValue) ?? rules.show
+        rules.whole = ReasonRules.Whole(rawValue: settings.whole.rawValue) ?? rules.whole
+        rules.status = settings.status
+        rules.maxSteps = settings.maxSteps
+        rules.stepTokens = settings.tokens.step
+        rules.finalTokens = settings.tokens.final
+        rules.attempts = settings.attempts
+        rules.wait = TimeAmount(settings.wait)
+        rules.temperature = settings.temperature
+        rules.samples = settings.samples
+        rules.stepPrompt = settings.stepPrompt
+        rules.finalPrompt = settings.finalPrompt
+        rules.caps.calls = settings.caps.calls
+        rules.caps.tokens = settings.caps.tokens
+        rules.caps.usd = settings.caps.usd
+        rules.caps.time = settings.caps.time.map { TimeAmount($0) }
+        self.init(rules, with: settings.with, judge: settings.judge)
+    }
+}
+
+extension ReasonRules.Strategy {
+    init(_ settings: ReasonSettings.Strategy) {
+        self =
+            switch settings {
+            case .steps: .steps
+            case .reflect: .reflect
+            case .vote: .vote
+            case .bestOf: .bestOf
+            case .panel: .panel
+            case .reread: .reread
+            case .plan: .plan
+            }
     }
 }
 
@@ -92,6 +165,7 @@ extension KeyRecord {
         }
         self.init(
             name: settings.name, digest: digest, models: settings.models, forcedModel: settings.model,
+            strategies: settings.strategies?.map(\.rawValue),
             overrides: FieldOverride.list(params: settings.params, force: settings.force),
             expires: settings.expires)
     }

@@ -28,6 +28,8 @@ public final class Snapshot: Sendable {
     public let providers: [any ModelSource]
     /// The providers with what they were made of, for the next configuration.
     let made: [MadeProvider]
+    /// How the upstreams fare, for the next configuration.
+    let health: HealthBook
     /// The models by name, together with what the providers list.
     public let lists: ModelLists
     /// What upstreams cost, and how much they can read.
@@ -46,14 +48,16 @@ public final class Snapshot: Sendable {
     public let loaded: Int
 
     init(
-        server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], lists: ModelLists,
-        prices: PriceBook, defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool,
+        server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], health: HealthBook,
+        lists: ModelLists, prices: PriceBook, defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides,
+        isStrict: Bool,
         conversations: ConversationRules, hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys
         self.providers = providers
         self.made = made
+        self.health = health
         self.lists = lists
         self.prices = prices
         self.defaultModel = defaultModel

@@ -30,7 +30,7 @@ extension SettingsTable {
         ]
         + limits("keys[]") + perModelLimits + budget("keys[]") + [
             Setting(
-                "keys[].strategies", strategies, built: false,
+                "keys[].strategies", strategies,
                 "Reasoning strategies it may ask for by name, as in `panel:smart`."),
             Setting("teams", .list, built: false, "Groups of keys that share limits and a budget."),
             Setting("teams[]", .section, built: false, "One team."),

@@ -4,10 +4,11 @@
 import NIOCore
 import ParleyCore
 import ParleyDialects
+import ParleyProviders
 
 /// An answer of Responses on its way to the client that is kept once it is whole.
 ///
-/// Every piece goes through `next`, so that nothing passes unseen; and the last one leaves only when the answer is kept,
+/// Every piece that could be the end goes through `next`, so that it does not pass unseen; and the last one leaves only when the answer is kept,
 /// so that the client may go on from it at once.
 final class CapturedBody: AnswerBody {
     private let inner: any AnswerBody
@@ -53,4 +54,9 @@ final class CapturedBody: AnswerBody {
     }
 
     func cancel() { inner.cancel() }
+
+    /// Events of a composition may pass by: the piece with the response, the last one, never comes that way.
+    func forward(to sink: any AnswerSink) {
+        if inner is EncodedEvents { inner.forward(to: sink) }
+    }
 }
