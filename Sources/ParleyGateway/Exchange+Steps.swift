@@ -162,6 +162,10 @@ extension Exchange {
         if !dropped.isEmpty {
             head.headers.append(HeaderField("x-parley-dropped", dropped.joined(separator: ", ")))
         }
+        let degraded = trace.degraded
+        if !degraded.isEmpty {
+            head.headers.append(HeaderField("x-parley-degraded", degraded.joined(separator: ", ")))
+        }
     }
 
     // MARK: Cross-origin requests
@@ -177,7 +181,8 @@ extension Exchange {
             HeaderField("vary", "origin"),
             HeaderField(
                 "access-control-expose-headers",
-                "x-request-id, retry-after, x-parley-model, x-parley-upstream, x-parley-attempts, x-parley-dropped"),
+                "x-request-id, retry-after, x-parley-model, x-parley-upstream, x-parley-attempts, x-parley-dropped, "
+                    + "x-parley-degraded"),
         ]
     }
 

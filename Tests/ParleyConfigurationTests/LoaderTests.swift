@@ -175,7 +175,7 @@ struct LoaderTests {
         #expect(settings.providers.map(\.kind) == ["groq", "demo"])
     }
 
-    @Test("Routes that are not built, and reasoning, give one warning each")
+    @Test("Routes that are not built give one warning each, and reasoning none")
     func unbuiltModels() {
         let text = """
             providers: {p: {kind: demo}, c: {kind: vertex}}
@@ -190,7 +190,6 @@ struct LoaderTests {
             Samples.warnings(text) == [
                 "1:40: providers.c.kind: vertex is not built yet; calls answer 501",
                 "3:14: models.a.route: fastest is not built yet; calls answer 501",
-                "4:15: models.b.reason: reasoning chains are not built yet; calls answer 501",
             ])
     }
 
