@@ -66,7 +66,7 @@ private final class Sink: EventSink, @unchecked Sendable {
             Thinker("a", .say("Answer: 1")), Thinker("b", .fail(Self.down)), Thinker("c", .breakOff(["Ans"])),
         ]
         let result = await Thinking.stream(reason(.vote, members) { $0.samples = 3 })
-        #expect(result.text == "Answer: 1" && result.trace.degraded == ["2 of 3 samples"])
+        #expect(result.text == "Answer: 1" && result.trace.degraded == ["1 of 3 samples", "2 of 3 samples"])
         let none = await Thinking.stream(reason(.vote, [Thinker("b", .fail(Self.down))]))
         #expect(none.failure == Self.down && none.events.isEmpty)
     }
