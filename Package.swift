@@ -121,7 +121,7 @@ let package = Package(
         .testTarget(
             name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
-            name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore"], swiftSettings: settings),
+            name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
             name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders", httpTypes],
             swiftSettings: settings),

@@ -61,6 +61,7 @@ public struct Call: Sendable {
         var trace: CallTrace
         var forms: (any NeutralForms)?
         var affinity: Affinity?
+        var caching = CachePolicy.normal
     }
 
     private var storage: Storage
@@ -228,8 +229,24 @@ extension Call {
         set { own.fields.affinity = newValue }
     }
 
+    /// Whether a kept answer will do.
+    public var caching: CachePolicy {
+        get { storage.fields.caching }
+        set { own.fields.caching = newValue }
+    }
+
     /// Whether another attempt can send the same request: not once a part of an upload is gone.
     public var isRepeatable: Bool { upload.map { !$0.isStarted } ?? true }
+}
+
+/// What a client says of kept answers (`cache-control`).
+public enum CachePolicy: Sendable {
+    /// An answer that was kept will do, and this one may be kept.
+    case normal
+    /// `no-cache`: the answer must be made anew, and may be kept.
+    case anew
+    /// `no-store`: neither.
+    case none
 }
 
 /// What binds a call to the upstream of an earlier turn.

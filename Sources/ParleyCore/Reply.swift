@@ -135,6 +135,26 @@ public protocol EventSink: AnyObject {
     func send(_ events: [Event])
 }
 
+/// Events that are all there already.
+public final class ReadyEvents: EventSource {
+    private var events: [Event]
+
+    /// The given events, in one go.
+    public init(_ events: [Event]) {
+        self.events = events
+    }
+
+    /// All events, at once.
+    public func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
+        events += self.events
+        self.events = []
+        return false
+    }
+
+    /// There is nothing to close.
+    public func cancel() {}
+}
+
 /// What a tap saw pass by.
 public struct Observation: Sendable, Equatable {
     /// Tokens, as far as reported.

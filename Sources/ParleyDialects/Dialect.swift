@@ -163,6 +163,8 @@ public struct Intake: Sendable {
     public var stream: Bool
     /// Whether it asks for usage at the end of a stream. True where a dialect's streams always have it.
     public var includeUsage: Bool
+    /// The conversation that the request goes on with, where the server keeps its history.
+    public var conversation: String?
 
     /// What was found in `body`.
     public init(

@@ -135,6 +135,7 @@ extension Exchange {
         call.forms = ClientForms.shared
         call.overrides = key.overrides
         call.headers = request.head.passed
+        call.caching = request.head.caching
         call.isStrict = request.head.isStrict ?? snapshot.isStrict
         return call
     }
@@ -182,7 +183,7 @@ extension Exchange {
             HeaderField(
                 "access-control-expose-headers",
                 "x-request-id, retry-after, x-parley-model, x-parley-upstream, x-parley-attempts, x-parley-dropped, "
-                    + "x-parley-degraded"),
+                    + "x-parley-degraded, x-parley-cache"),
         ]
     }
 

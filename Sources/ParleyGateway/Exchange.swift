@@ -7,6 +7,7 @@ import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 import ParleyDialects
+import ParleyModels
 import ParleyProviders
 
 /// One request from its head to its log line. Start reading here: `run` and `generate` are the whole way of a request.
@@ -26,6 +27,8 @@ final class Exchange {
     let trace = CallTrace()
     private var answer: Answer?
     private var asked: Asked?
+    /// The request's turn in a conversation, until it is settled.
+    var turn: ConversationGate.Pass?
     /// What the call or its answer failed with.
     private var failure: ParleyError?
 
@@ -135,6 +138,8 @@ final class Exchange {
         case .embed(let embedding): try await embed(embedding, key)
         case .pass(let path): try await pass(path, key)
         case .stored(let stored): try await answerStored(stored, key)
+        case .conversation(let id): try await answerConversation(id, key)
+        case .newConversation: try await beginConversation()
         case .models: try await answerModels(key)
         case .refreshModels: try await refreshModels(key)
         case .model(let name, _): try await answerModel(name, key)
@@ -159,7 +164,8 @@ final class Exchange {
         try await client.awaitBody(of: request)
         try read(asked)
         // 4. Resolve: the name to a model.
-        let model = try await resolve(asked.model, asked.key)
+        var model = try await resolve(asked.model, asked.key)
+        if let id = try conversationID(asked.intake) { model = try await conversing(model, id, asked.key) }
         // 5. Admit: limits and budgets will be asked here.
         var call = try prepare(asked)
         if dialect.id == .openAIResponses { asked.isKept = try await recall(&call, asked.key) }
@@ -345,6 +351,7 @@ final class Exchange {
         record.bytesOut = client.response.bytesOut
         if record.outcome == .ok, client.isClosed, !client.response.hasHead { record.outcome = .cancelled }
         tellWatchers()
+        turn = nil
         shard.accessLog?.append(record)
     }
 

@@ -24,14 +24,17 @@ public final class Gateway: Sendable {
     ///   - sink: where access lines go; nil writes none.
     ///   - loops: event loops, one per core by default.
     ///   - responses: where answers of Responses are kept; nil keeps them in memory.
+    ///   - conversations: where conversations are kept; nil keeps them in memory.
     /// - Throws: `ListenError` when an address cannot be used.
     public static func start(
         _ settings: ServerSettings, snapshot: Snapshot, sink: LogSink?, loops: Int = System.coreCount,
-        responses: (any ResponseStore)? = nil
+        responses: (any ResponseStore)? = nil, conversations: (any ConversationStore)? = nil
     ) async throws -> Gateway {
         let tls = try Listener.tls(settings.tls)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, loops))
-        let state = GatewayState(responses: responses ?? MemoryResponseStore(), isSecure: tls != nil)
+        let state = GatewayState(
+            responses: responses ?? MemoryResponseStore(), conversations: conversations ?? MemoryConversationStore(),
+            isSecure: tls != nil)
         let contexts = TLSContexts()
         let limits = EndpointLimits()
         var shards: [ObjectIdentifier: Shard] = [:]

@@ -2,20 +2,26 @@
 // Part of Parley, an LLM gateway.
 
 import ParleyCore
+import ParleyModels
 import Synchronization
 
 /// What all event loops share: counters and the drain flag, as atomics, and the responses that are kept.
 final class GatewayState: Sendable {
     /// The answers of Responses that clients may go on from.
     let responses: any ResponseStore
+    /// The conversations that clients may go on with.
+    let conversations: any ConversationStore
+    /// Lets the turns of a conversation in one by one.
+    let turns = ConversationGate()
     /// Whether clients' connections are encrypted.
     let isSecure: Bool
     private let draining = Atomic<Bool>(false)
     private let connectionCount = Atomic<Int>(0)
     private let running = Atomic<Int>(0)
 
-    init(responses: any ResponseStore, isSecure: Bool) {
+    init(responses: any ResponseStore, conversations: any ConversationStore, isSecure: Bool) {
         self.responses = responses
+        self.conversations = conversations
         self.isSecure = isSecure
     }
 

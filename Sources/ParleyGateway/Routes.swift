@@ -16,6 +16,9 @@ enum Route: Sendable, Equatable {
     case pass(PassedPath)
     /// A question about a response that was kept.
     case stored(Stored)
+    /// A conversation that was kept, by its id.
+    case conversation(String)
+    case newConversation
     case models(DialectID)
     /// The list of models, fetched anew first.
     case refreshModels(DialectID)
@@ -51,7 +54,8 @@ enum Route: Sendable, Equatable {
     /// The methods the path has.
     var methods: [HTTPMethod] {
         switch self {
-        case .generate, .countTokens, .embed, .refreshModels: [.POST]
+        case .generate, .countTokens, .embed, .refreshModels, .newConversation: [.POST]
+        case .conversation: [.GET, .HEAD, .DELETE]
         case .console: [.GET, .HEAD, .POST, .PUT, .PATCH, .DELETE]
         case .models, .model, .health, .healthLive, .healthReady, .billingSubscription, .billingUsage: [.GET, .HEAD]
         case .pass(let path): path.methods
@@ -73,7 +77,7 @@ enum Route: Sendable, Equatable {
         case .models(let dialect), .refreshModels(let dialect), .model(_, let dialect): dialect
         case .stored: .openAIResponses
         case .health, .healthLive, .healthReady, .billingSubscription, .billingUsage, .pass, .planned,
-            .console:
+            .console, .conversation, .newConversation:
             .openAIChat
         }
     }
@@ -88,6 +92,7 @@ enum Route: Sendable, Equatable {
         "/messages": .generate(Generation(dialect: .anthropic)),
         "/messages/count_tokens": .countTokens(Generation(dialect: .anthropic)),
         "/embeddings": .embed(Embedding(dialect: .openAIChat)),
+        "/conversations": .newConversation,
         "/models": .models(.openAIChat),
         "/models/refresh": .refreshModels(.openAIChat),
         "/health": .health,
@@ -118,6 +123,10 @@ enum Route: Sendable, Equatable {
         }
         if isConsole(target) { return .console }
         if let stored = stored(short) { return stored }
+        if short.hasPrefix("/conversations/"), !short.dropFirst("/conversations/".count).contains("/") {
+            let id = percentDecoded(short.dropFirst("/conversations/".count))
+            return id.isEmpty ? nil : .conversation(id)
+        }
         if let passed = PassedPath.find(path) { return .pass(passed) }
         let first = short.dropFirst().prefix { $0 != "/" }
         return planned.contains("/" + first) && path.hasPrefix("/v1/") ? .planned(String(path)) : nil

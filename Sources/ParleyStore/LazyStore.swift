@@ -4,24 +4,38 @@
 public import ParleyCore
 import Synchronization
 
+/// Everything that is kept in one place.
+public protocol Store: CredentialStore, ResponseStore, ConversationStore {}
+
+extension SQLiteStore: Store {}
+
 /// The store of a configuration, opened when it is first needed: most configurations keep nothing, and a start should not
 /// wait for a database.
 ///
 /// Opening is done once for all who wait. One that failed is tried again by whoever comes next, so that a disk that was
 /// full, or a folder that was missing, needs no restart.
-public final class LazyStore: CredentialStore {
+public final class LazyStore: Store {
     private enum State {
         case closed
-        case opening(Task<Result<any CredentialStore, ParleyError>, Never>)
-        case open(any CredentialStore)
+        case opening(Task<Result<any Store, ParleyError>, Never>)
+        case open(any Store)
     }
 
-    private let make: @Sendable () throws(ParleyError) -> any CredentialStore
+    private let make: @Sendable () throws(ParleyError) -> any Store
     private let state = Mutex(State.closed)
+    private let onStandIn: (@Sendable (ParleyError) -> Void)?
+    private let standIn = Mutex<(any Store)?>(nil)
 
     /// A store that `make` opens; it may block.
-    public init(_ make: @escaping @Sendable () throws(ParleyError) -> any CredentialStore) {
+    ///
+    /// - Parameter onStandIn: told once why conversations are kept in memory only, where `make` fails; nil: they fail,
+    ///   too.
+    public init(
+        onStandIn: (@Sendable (ParleyError) -> Void)? = nil,
+        _ make: @escaping @Sendable () throws(ParleyError) -> any Store
+    ) {
         self.make = make
+        self.onStandIn = onStandIn
     }
 
     /// Opens the store unless it is open.
@@ -46,8 +60,73 @@ public final class LazyStore: CredentialStore {
         try await opened().forget(provider)
     }
 
-    private func opened() async throws(ParleyError) -> any CredentialStore {
-        let task: Task<Result<any CredentialStore, ParleyError>, Never>
+    // MARK: Conversations and responses
+
+    /// The conversation of that id.
+    public func conversation(
+        _ id: String, key: String, usedSince time: Int
+    ) async throws(ParleyError) -> ConversationRecord? {
+        try await talks().conversation(id, key: key, usedSince: time)
+    }
+
+    /// Adds a turn to a conversation.
+    public func append(
+        _ turn: ConversationRecord.Turn, to id: String, key: String, system: [Message], limit: Int, usedSince time: Int
+    ) async throws(ParleyError) {
+        try await talks().append(turn, to: id, key: key, system: system, limit: limit, usedSince: time)
+    }
+
+    /// Forgets a conversation.
+    public func removeConversation(_ id: String, key: String) async throws(ParleyError) -> Bool {
+        try await talks().removeConversation(id, key: key)
+    }
+
+    /// Keeps a record of the Responses API.
+    public func save(_ record: ResponseRecord) async throws(ParleyError) {
+        try await talks().save(record)
+    }
+
+    /// The record of that id.
+    public func record(_ id: String, key: String) async throws(ParleyError) -> ResponseRecord? {
+        try await talks().record(id, key: key)
+    }
+
+    /// Whether any key has a record of that id.
+    public func isKept(_ id: String) async throws(ParleyError) -> Bool {
+        try await talks().isKept(id)
+    }
+
+    /// Forgets a record.
+    public func remove(_ id: String, key: String) async throws(ParleyError) -> Bool {
+        try await talks().remove(id, key: key)
+    }
+
+    /// The records of a conversation of the Responses API.
+    public func conversation(_ id: String, key: String) async throws(ParleyError) -> [ResponseRecord] {
+        try await talks().conversation(id, key: key)
+    }
+
+    /// Where conversations are: in memory where nobody asked for a store and none can be had, since most of what is said
+    /// is of use for minutes.
+    private func talks() async throws(ParleyError) -> any Store {
+        if let standIn = standIn.withLock({ $0 }) { return standIn }
+        do throws(ParleyError) {
+            return try await opened()
+        } catch {
+            guard let onStandIn else { throw error }
+            let made = try SQLiteStore()
+            let (isFirst, store) = standIn.withLock { standIn -> (Bool, any Store) in
+                if let standIn { return (false, standIn) }
+                standIn = made
+                return (true, made)
+            }
+            if isFirst { onStandIn(error) }
+            return store
+        }
+    }
+
+    private func opened() async throws(ParleyError) -> any Store {
+        let task: Task<Result<any Store, ParleyError>, Never>
         switch state.withLock({ begin(&$0) }) {
         case .open(let store): return store
         case .opening(let running): task = running
@@ -61,7 +140,7 @@ public final class LazyStore: CredentialStore {
         // Not on the event loop of the call that happened to come first: opening blocks.
         state = .opening(
             Task {
-                let result: Result<any CredentialStore, ParleyError>
+                let result: Result<any Store, ParleyError>
                 do throws(ParleyError) {
                     result = .success(try make())
                 } catch {

@@ -7,16 +7,26 @@ public import ParleyCore
 
 /// The store in one file: SQLite, made and brought up to date when it is opened.
 public final class SQLiteStore: Sendable {
-    /// The connection; writes take turns.
+    /// The connection for what must survive a power cut, too; writes take turns.
     let database: DatabaseQueue
+    /// The connection for the rest: what is written through it survives the end of the process at once, and a power cut
+    /// once the system has written it to the disk.
+    let bulk: DatabaseQueue
     /// Where it is.
     public let path: String
+    /// How long answers of the Responses API are kept, in seconds.
+    let responseAge: Int
+
+    /// Thirty days.
+    public static let standardResponseAge = 30 * 86_400
 
     /// Opens the file at `path`, which is made with mode 0600 where there is none.
     ///
+    /// - Parameter responseAge: how long answers of the Responses API are kept, in seconds.
     /// - Throws: `internalError` where it cannot be opened or brought up to date, saying which file and why.
-    public init(path: String) throws(ParleyError) {
+    public init(path: String, responseAge: Int = SQLiteStore.standardResponseAge) throws(ParleyError) {
         self.path = path
+        self.responseAge = responseAge
         do {
             // Before SQLite makes it with whatever the process's mask allows; the journal takes over the file's mode.
             let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
@@ -34,8 +44,27 @@ public final class SQLiteStore: Sendable {
             }
             database = try DatabaseQueue(path: path, configuration: configuration)
             try Migrations.all.migrate(database)
+            configuration = Configuration()
+            configuration.busyMode = .timeout(5)
+            configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
+            bulk = try DatabaseQueue(path: path, configuration: configuration)
         } catch {
             throw Self.failure(error, doing: "opened", path)
+        }
+    }
+
+    /// A store in memory, for machines where nothing can be kept.
+    ///
+    /// - Throws: `internalError` where there is no memory.
+    public init() throws(ParleyError) {
+        path = "in memory"
+        responseAge = Self.standardResponseAge
+        do {
+            database = try DatabaseQueue()
+            bulk = database
+            try Migrations.all.migrate(database)
+        } catch {
+            throw Self.failure(error, doing: "opened", "in memory")
         }
     }
 
@@ -48,15 +77,17 @@ public final class SQLiteStore: Sendable {
 
     /// Reads under the store's name for failures.
     func read<Value: Sendable>(
-        _ body: @escaping @Sendable (Database) throws -> Value
+        from queue: DatabaseQueue? = nil, _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(ParleyError) -> Value {
-        do { return try await database.read(body) } catch { throw Self.failure(error, doing: "read", path) }
+        do { return try await (queue ?? database).read(body) } catch { throw Self.failure(error, doing: "read", path) }
     }
 
     /// Writes in one transaction.
     func write<Value: Sendable>(
-        _ body: @escaping @Sendable (Database) throws -> Value
+        to queue: DatabaseQueue? = nil, _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(ParleyError) -> Value {
-        do { return try await database.write(body) } catch { throw Self.failure(error, doing: "written", path) }
+        do { return try await (queue ?? database).write(body) } catch {
+            throw Self.failure(error, doing: "written", path)
+        }
     }
 }

@@ -61,7 +61,8 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             gateway = try await Gateway.start(
                 startup.settings.server, snapshot: startup.snapshot,
-                sink: startup.settings.log.access ? logs.sink : nil)
+                sink: startup.settings.log.access ? logs.sink : nil, responses: startup.store,
+                conversations: startup.store)
         } catch let error as ListenError {
             throw Failure(error.description)
         }

@@ -116,6 +116,10 @@ class Upstream(Program):
         """Appends scripts; a bare list of steps is a script that always matches."""
         self.control("POST", "/__script", [{"steps": one} if isinstance(one, list) else one for one in scripts])
 
+    def queue(self, *scripts):
+        """Appends scripts that answer one request each, in order."""
+        self.script(*({"times": 1, "steps": steps} for steps in scripts))
+
     def clear(self):
         self.control("DELETE", "/__script")
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import NIOCore
 public import ParleyAccess
 public import ParleyCore
-import ParleyModels
+public import ParleyModels
 public import ParleyProviders
 
 /// Makes a live configuration of settings.
@@ -16,6 +17,8 @@ public struct Assembler: Sendable {
     public var found: [ProviderSetup] = []
     /// Where providers keep tokens; nil keeps them in memory only.
     public var store: CredentialStoreReference?
+    /// Where answers are kept, also from one configuration to the next; nil keeps none.
+    public var cache: AnswerCache?
     /// Whether the demo model stands in where there is no provider at all.
     public var offersDemo = true
 
@@ -56,7 +59,7 @@ public struct Assembler: Sendable {
                 + "and start again, or name a provider in parley.yaml."
         }
         let (directory, problems) = Directory.build(
-            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) })
+            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, cache: cache)
         for problem in problems {
             let position =
                 settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
@@ -65,10 +68,12 @@ public struct Assembler: Sendable {
                     severity: .error, position: position, path: "models.\(problem.model)", message: problem.message))
         }
         guard !diagnostics.contains(where: { $0.severity == .error }) else { return (nil, diagnostics) }
+        cache?.resize(settings.cache.memory)
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
             lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
-            timeouts: timeouts, isStrict: settings.defaults.strict, hint: hint, loaded: loaded)
+            timeouts: timeouts, isStrict: settings.defaults.strict,
+            conversations: ConversationRules(settings.conversations), hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
     }
 
@@ -97,7 +102,7 @@ public struct Assembler: Sendable {
                 case .reason(let reason):
                     return Blueprint.Entry(model.name, .reason(Blueprint.Chain(reason)))
                 }
-            }, retry: RetryPolicy(settings.defaults.retry))
+            }, retry: RetryPolicy(settings.defaults.retry), cacheTTL: TimeAmount(settings.cache.ttl))
     }
 
     private func entry(_ name: String, _ route: RouteSettings, _ settings: Settings) -> Blueprint.Entry {
@@ -112,7 +117,7 @@ public struct Assembler: Sendable {
         return Blueprint.Entry(
             name, .route(Blueprint.Route(kind, of: members, retry: retry)),
             overrides: FieldOverride.list(params: route.params, force: SettingMap()),
-            timeouts: ParleyCore.TimeoutOverrides(route.timeout))
+            timeouts: ParleyCore.TimeoutOverrides(route.timeout), cacheTTL: route.cacheTTL.map { TimeAmount($0) })
     }
 
     private static func unbuilt(_ name: String, _ what: String) -> ParleyError {

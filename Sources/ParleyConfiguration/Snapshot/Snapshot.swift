@@ -36,6 +36,8 @@ public final class Snapshot: Sendable {
     public let timeouts: ParleyCore.TimeoutOverrides
     /// Whether a call is refused when a translation would lose something.
     public let isStrict: Bool
+    /// How conversations are kept.
+    public let conversations: ConversationRules
     /// What to do when there is nothing but the demo model.
     public let hint: String?
     /// When it was loaded, in seconds since 1970.
@@ -43,7 +45,8 @@ public final class Snapshot: Sendable {
 
     init(
         server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], lists: ModelLists,
-        defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool, hint: String?, loaded: Int
+        defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool,
+        conversations: ConversationRules, hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys
@@ -53,8 +56,22 @@ public final class Snapshot: Sendable {
         self.defaultModel = defaultModel
         self.timeouts = timeouts
         self.isStrict = isStrict
+        self.conversations = conversations
         self.hint = hint
         self.loaded = loaded
+    }
+}
+
+/// How conversations are kept.
+public struct ConversationRules: Sendable {
+    /// How long an unused one is kept, in seconds.
+    public var idle: Int
+    /// The most turns of one.
+    public var maxTurns: Int
+
+    init(_ settings: ConversationSettings) {
+        idle = Int(min(settings.idle.components.seconds, 1 << 40))
+        maxTurns = settings.maxTurns
     }
 }
 

@@ -74,9 +74,9 @@ extension SettingsTable {
             "Continues an answer on another upstream after a cut."),
         Setting("models.*.params", .object, "Request members sent unless the client says otherwise."),
         Setting("models.*.system", .string, built: false, "Put before the client's own messages."),
-        Setting("models.*.cache", .section, built: false, "Reuse of answers."),
+        Setting("models.*.cache", .section, "Reuse of answers."),
         Setting(
-            "models.*.cache.ttl", .duration(positive: false), built: false,
+            "models.*.cache.ttl", .duration(positive: false),
             "How long an answer may be reused. Absent: as `cache.ttl` says."),
     ]
 
@@ -114,13 +114,13 @@ extension SettingsTable {
         Setting("models.*.caps.usd", money, "1.00", "US dollars."),
         Setting("models.*.caps.time", span, "5m", "Time."),
 
-        Setting("conversations", .section, built: false, "Histories kept on the server."),
-        Setting("conversations.idle", span, "24h", built: false, "How long an unused conversation is kept."),
-        Setting("conversations.max_turns", count, "200", built: false, "The most turns one conversation holds."),
-        Setting("cache", .section, built: false, "The answer cache."),
-        Setting("cache.memory", .size, "64MB", built: false, "Memory for cached answers."),
+        Setting("conversations", .section, "Histories kept on the server."),
+        Setting("conversations.idle", span, "24h", "How long an unused conversation is kept."),
+        Setting("conversations.max_turns", count, "200", "The most turns one conversation holds."),
+        Setting("cache", .section, "The answer cache."),
+        Setting("cache.memory", .size, "64MB", "Memory for cached answers."),
         Setting(
-            "cache.ttl", .duration(positive: false), "0", built: false,
+            "cache.ttl", .duration(positive: false), "0",
             "How long an answer may be reused. 0: only for models that say so."),
     ]
 }

@@ -64,6 +64,13 @@ public struct OpenAIChat: Dialect {
         if intake.stream, let options = scan.member(named: "stream_options"), let value = try? scan.value(options) {
             intake.includeUsage = value["include_usage"]?.bool ?? false
         }
+        if let member = scan.member(named: "conversation_id"), !scan.isNull(member) {
+            guard let id = scan.string(member) else {
+                let value = (try? scan.value(member)) ?? .null
+                throw RequestFault.type("conversation_id", expected: "a string", got: value)
+            }
+            intake.conversation = id
+        }
         return intake
     }
 

@@ -21,6 +21,7 @@ extension Exchange {
         let reference = try ResponseHistory.reference(call.body)
         // Without a stream there would be no way to learn how such an answer ends.
         if !call.stream { try ResponseHistory.refuseBackground(reference) }
+        if let id = reference.conversation, turn == nil { try await takeTurn(in: id, key) }
         guard reference.isContinuation, let chain = try await chain(reference, key) else { return reference.mustKeep }
         let expanded = try ResponseHistory.expanded(call.body, chain: chain, provider: provider(of: call.model, chain))
         call.original = call.body

@@ -32,6 +32,10 @@ struct RequestHead {
     private(set) var isAnthropic = false
     /// Whether the client wants a field that cannot be kept to be refused; nil leaves it to the configuration.
     private(set) var isStrict: Bool?
+    /// Whether a kept answer will do.
+    private(set) var caching = CachePolicy.normal
+    /// The conversation that the client goes on with, where the head says it.
+    private(set) var conversation: String?
     /// What a browser asks to be allowed to send.
     private(set) var preflightHeaders: String?
     /// Headers that upstreams may see.
@@ -76,12 +80,14 @@ struct RequestHead {
         case 11 where name.equals("openai-beta"): pass("openai-beta", value)
         case 12 where name.equals("x-request-id"): requestID = requestID ?? value
         case 12 where name.equals("content-type"): contentType = contentType ?? value
+        case 13 where name.equals("cache-control"): caching = Self.caching(value)
         case 13 where name.equals("authorization"): credential = Self.token(value)
         case 14 where name.equals("content-length"): contentLength = Int(value)
         case 14 where name.equals("anthropic-beta"): pass("anthropic-beta", value)
         case 14 where name.equals("x-goog-api-key"): credential = credential ?? value[...]
         case 14 where name.equals("x-parley-model"): chosenModel = value
         case 15 where name.equals("x-parley-strict"): isStrict = value.lowercased() == "true" || value == "1"
+        case 17 where name.equals("x-conversation-id"): conversation = value
         case 17 where name.equals("anthropic-version"): isAnthropic = true
         case 17 where name.equals("x-parley-provider"): chosenProvider = value
         case 16 where name.equals("content-encoding") && value.lowercased() != "identity":
@@ -98,6 +104,19 @@ struct RequestHead {
 
     private mutating func pass(_ name: String, _ value: String) {
         if AnswerHead.isSafe(value) { passed.append(HeaderField(name, value)) }
+    }
+
+    /// The stricter of the two where both are said.
+    private static func caching(_ value: String) -> CachePolicy {
+        var policy = CachePolicy.normal
+        for directive in value.lowercased().split(separator: ",") {
+            switch directive.drop(while: { $0 == " " }).prefix(while: { $0 != " " && $0 != "=" }) {
+            case "no-store": return .none
+            case "no-cache": policy = .anew
+            default: break
+            }
+        }
+        return policy
     }
 
     private static func token(_ authorization: String) -> Substring {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import NIOCore
 import ParleyCore
 
 /// Puts models together from their descriptions.
@@ -41,6 +42,9 @@ struct Assembly: Sendable {
     }
 
     let retry: RetryPolicy
+    /// Where answers are kept; nil keeps none.
+    let cache: AnswerCache?
+    private let cacheTTL: TimeAmount
     let sources: [String: any UpstreamSource]
     let exact: [String: Blueprint.Entry]
     let wildcards: [(pattern: NamePattern, entry: Blueprint.Entry)]
@@ -51,9 +55,13 @@ struct Assembly: Sendable {
     /// What inner calls cost.
     let cost: InnerCost?
 
-    init(_ blueprint: Blueprint, sources: [any UpstreamSource], cost: InnerCost? = nil) {
+    init(
+        _ blueprint: Blueprint, sources: [any UpstreamSource], cache: AnswerCache? = nil, cost: InnerCost? = nil
+    ) {
         self.cost = cost
         retry = blueprint.retry
+        cacheTTL = blueprint.cacheTTL
+        self.cache = cache
         self.sources = Dictionary(sources.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var exact: [String: Blueprint.Entry] = [:]
         var wildcards: [(pattern: NamePattern, entry: Blueprint.Entry)] = []
@@ -73,6 +81,14 @@ struct Assembly: Sendable {
             let (left, right) = (a.element.pattern.specificity, b.element.pattern.specificity)
             return left == right ? a.offset < b.offset : left > right
         }.map(\.element)
+    }
+
+    /// The model that a client gets who asks for `name`, nil where there is none.
+    func offer(_ name: String, _ findings: inout Findings) -> (any Model)? {
+        guard let found = find(name, retry, &findings) else { return nil }
+        guard cacheTTL > .zero, let cache, !(found.model is Cached) else { return found.model }
+        if let entry = exact[name], entry.cacheTTL != nil { return found.model }
+        return Cached(found.model, in: cache, ttl: cacheTTL)
     }
 
     /// The model called `name`, nil where there is none; `path` are the entries that lead here.
@@ -152,9 +168,12 @@ struct Assembly: Sendable {
         case .unavailable(let error):
             inner = Found(model: Unavailable(name, error), height: 1)
         }
-        guard let inner, !entry.overrides.isEmpty || entry.timeouts != TimeoutOverrides() else { return inner }
-        let adjusted = Adjusted(inner.model, overrides: entry.overrides, timeouts: entry.timeouts)
-        return Found(model: adjusted, height: inner.height)
+        guard var inner else { return nil }
+        if !entry.overrides.isEmpty || entry.timeouts != TimeoutOverrides() {
+            inner.model = Adjusted(inner.model, overrides: entry.overrides, timeouts: entry.timeouts)
+        }
+        if let cache, let ttl = entry.cacheTTL, ttl > .zero { inner.model = Cached(inner.model, in: cache, ttl: ttl) }
+        return inner
     }
 
     /// A route over the members that are there. Of a wildcard's members some may lack the model that was asked for;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+public import NIOCore
 public import ParleyCore
 
 /// The configured models as plain descriptions, in file order.
@@ -15,16 +16,19 @@ public struct Blueprint: Sendable, Equatable {
         public var overrides: [FieldOverride]
         /// Time limits it sets.
         public var timeouts: TimeoutOverrides
+        /// How long its answers may be reused; zero: not at all; nil: as the blueprint says.
+        public var cacheTTL: TimeAmount?
 
         /// An entry.
         public init(
             _ name: String, _ body: Body, overrides: [FieldOverride] = [],
-            timeouts: TimeoutOverrides = TimeoutOverrides()
+            timeouts: TimeoutOverrides = TimeoutOverrides(), cacheTTL: TimeAmount? = nil
         ) {
             self.name = name
             self.body = body
             self.overrides = overrides
             self.timeouts = timeouts
+            self.cacheTTL = cacheTTL
         }
     }
 
@@ -112,10 +116,14 @@ public struct Blueprint: Sendable, Equatable {
     /// The retries at each upstream where no model says otherwise.
     public var retry: RetryPolicy
 
+    /// How long the answers of a model may be reused that is asked by a client and does not say itself; zero: not at all.
+    public var cacheTTL: TimeAmount
+
     /// A blueprint.
-    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard) {
+    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard, cacheTTL: TimeAmount = .zero) {
         self.entries = entries
         self.retry = retry
+        self.cacheTTL = cacheTTL
     }
 
     /// Something that keeps an entry from answering.

@@ -32,12 +32,14 @@ public struct Directory: Sendable {
 
     /// Assembles the models of `blueprint` over `sources`, both in file order.
     ///
+    /// - Parameter cache: where answers are kept; nil keeps none.
     /// - Returns: the directory, and everything that keeps an entry from answering. A configuration with problems
     ///   should not be served; the directory leaves out what it cannot assemble.
     public static func build(
-        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = [], cost: InnerCost? = nil
+        _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = [], cache: AnswerCache? = nil,
+        cost: InnerCost? = nil
     ) -> (directory: Directory, problems: [Blueprint.Problem]) {
-        let assembly = Assembly(blueprint, sources: sources, cost: cost)
+        let assembly = Assembly(blueprint, sources: sources, cache: cache, cost: cost)
         var findings = Assembly.Findings()
         var models: [String: any Model] = [:]
         var configured: [String] = []
@@ -45,9 +47,9 @@ public struct Directory: Sendable {
             let before = findings.reports
             assembly.check(entry, &findings)
             guard !NamePattern(entry.name).isWildcard, models[entry.name] == nil, findings.reports == before,
-                let found = assembly.find(entry.name, blueprint.retry, &findings)
+                let model = assembly.offer(entry.name, &findings)
             else { continue }
-            models[entry.name] = found.model
+            models[entry.name] = model
             configured.append(entry.name)
         }
         var directory = Directory(
@@ -83,7 +85,7 @@ public struct Directory: Sendable {
         guard !name.isEmpty, name.utf8.count <= Self.longestName else { return .unknown(suggestions: []) }
         if let model = models[name] { return .model(model) }
         var findings = Assembly.Findings()
-        if let found = assembly.find(name, assembly.retry, &findings) { return .model(found.model) }
+        if let model = assembly.offer(name, &findings) { return .model(model) }
         let visible = names.lazy.filter { Self.allowed($0, patterns: patterns) }
         guard let asked = strategy(in: name) else {
             return .unknown(suggestions: Suggestions.closest(to: name, among: visible))

@@ -198,23 +198,6 @@ final class UpstreamEvents: EventSource {
     }
 }
 
-/// Events that are all there already.
-final class ReadyEvents: EventSource {
-    private var events: [Event]
-
-    init(_ events: [Event]) {
-        self.events = events
-    }
-
-    func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
-        events += self.events
-        self.events = []
-        return false
-    }
-
-    func cancel() {}
-}
-
 /// A whole answer that is all there already.
 final class ReadyBody: AnswerBody {
     let contentType: String

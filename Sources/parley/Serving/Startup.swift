@@ -6,6 +6,7 @@ import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 import ParleyGateway
+import ParleyModels
 import ParleyProviders
 import ParleyStore
 
@@ -43,9 +44,12 @@ struct Startup: Sendable {
         var warnings: [String] = []
         if let path { (settings, warnings) = try read(path, environment) }
         if !listen.isEmpty { settings.server.listen = try addresses(listen) }
-        let store = LazyStore(settings.store, configuration: path)
+        let store = LazyStore(settings.store, configuration: path, retention: settings.retention) { error in
+            Output.error.line("conversations are kept in memory only: \(error.message)")
+        }
         var assembler = Assembler()
         assembler.store = CredentialStoreReference(store)
+        assembler.cache = AnswerCache()
         if settings.providers.isEmpty { assembler.found = Catalogue.environment(environment) }
         var generated: (secret: KeySecret, path: String)?
         if let ownKey {

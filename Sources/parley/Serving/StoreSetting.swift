@@ -12,20 +12,28 @@ extension LazyStore {
 
     /// The store that the setting names; nothing is opened yet.
     ///
-    /// - Parameter configuration: the configuration file's path, from whose folder a relative path is meant.
-    convenience init(_ setting: StoreSettings?, configuration: String?) {
-        self.init { () throws(ParleyError) in
+    /// - Parameters:
+    ///   - configuration: the configuration file's path, from whose folder a relative path is meant.
+    ///   - retention: how long what is in it is kept.
+    ///   - onStandIn: told why conversations are kept in memory only, where no store is asked for and none can be had.
+    convenience init(
+        _ setting: StoreSettings?, configuration: String?, retention: RetentionSettings,
+        onStandIn: @escaping @Sendable (ParleyError) -> Void
+    ) {
+        let age = Int(retention.conversations.components.seconds)
+        self.init(onStandIn: setting == nil ? onStandIn : nil) { () throws(ParleyError) in
             switch setting {
             case .postgres:
                 throw ParleyError(
                     .notImplemented, "store: PostgreSQL is not built yet; use sqlite:PATH, or leave the setting out.",
                     code: "not_implemented")
-            case .sqlite(let path): return try SQLiteStore(path: Self.absolute(path, from: configuration))
+            case .sqlite(let path):
+                return try SQLiteStore(path: Self.absolute(path, from: configuration), responseAge: age)
             case nil:
                 do {
                     let directory = try StateDirectory.standard()
                     try directory.prepare()
-                    return try SQLiteStore(path: directory.file(Self.standardName))
+                    return try SQLiteStore(path: directory.file(Self.standardName), responseAge: age)
                 } catch let error as KeyFileError {
                     throw ParleyError(.internalError, "The store cannot be opened: \(error.description)")
                 } catch {

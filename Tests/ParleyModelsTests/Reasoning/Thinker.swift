@@ -52,7 +52,7 @@ final class Thinker: Model {
         if case .fail(let error) = line { throw error }
         let source = ThinkerEvents(line, self)
         guard !call.stream else { return Reply(.events(source)) }
-        var collector = PlainForms.shared.makeCollector()
+        var collector = ThinkerForms.shared.makeCollector()
         var isOpen = true
         while isOpen {
             var events: [Event] = []
@@ -110,8 +110,8 @@ private final class ThinkerEvents: EventSource {
 }
 
 /// Neutral forms without dialects.
-final class PlainForms: NeutralForms {
-    static let shared = PlainForms()
+final class ThinkerForms: NeutralForms {
+    static let shared = ThinkerForms()
 
     func request(of call: Call) throws(ParleyError) -> ChatRequest {
         guard let request = call.request else { throw ParleyError(.invalid, "There is no request.") }
@@ -231,7 +231,7 @@ struct Thinking {
         var call = makeCall(connector)
         call.stream = stream
         call.request = request
-        call.forms = PlainForms.shared
+        call.forms = ThinkerForms.shared
         return call
     }
 
@@ -254,6 +254,6 @@ struct Thinking {
 
     static func step(_ title: String, _ content: String, _ action: String = "continue") -> String {
         let value: JSONValue = ["title": .string(title), "content": .string(content), "next_action": .string(action)]
-        return PlainForms.shared.text(of: value)
+        return ThinkerForms.shared.text(of: value)
     }
 }
