@@ -97,10 +97,11 @@ public struct Cached: Model {
 }
 
 /// Events on their way that are put together as they pass.
-final class RecordedEvents: EventSource {
+final class RecordedEvents: EventSource, EventSink {
     private let source: any EventSource
     private var collector: any AnswerCollector
     private var done: ((ChatResponse?) -> Void)?
+    private weak var sink: (any EventSink)?
 
     /// - Parameter done: takes the answer when it is complete, or nil where it broke off; called once at most.
     init(_ source: any EventSource, _ collector: any AnswerCollector, done: @escaping (ChatResponse?) -> Void) {
@@ -125,6 +126,18 @@ final class RecordedEvents: EventSource {
     func cancel() {
         end(nil)
         source.cancel()
+    }
+
+    func forward(to sink: any EventSink) {
+        self.sink = sink
+        source.forward(to: self)
+    }
+
+    var isReady: Bool { sink?.isReady ?? false }
+
+    func send(_ events: [Event]) {
+        for event in events { collector.add(event) }
+        sink?.send(events)
     }
 
     private func end(_ answer: ChatResponse?) {

@@ -124,10 +124,11 @@ public struct Conversing: Model {
     }
 
     /// Events whose answer is kept before the last of them is handed out.
-    private final class KeptEvents: EventSource {
+    private final class KeptEvents: EventSource, EventSink {
         private let source: any EventSource
         private var collector: any AnswerCollector
         private let turn: Turn
+        private weak var sink: (any EventSink)?
 
         init(_ source: any EventSource, _ collector: any AnswerCollector, _ turn: Turn) {
             self.source = source
@@ -144,5 +145,17 @@ public struct Conversing: Model {
         }
 
         func cancel() { source.cancel() }
+
+        func forward(to sink: any EventSink) {
+            self.sink = sink
+            source.forward(to: self)
+        }
+
+        var isReady: Bool { sink?.isReady ?? false }
+
+        func send(_ events: [Event]) {
+            for event in events { collector.add(event) }
+            sink?.send(events)
+        }
     }
 }

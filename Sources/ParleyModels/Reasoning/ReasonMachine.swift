@@ -62,6 +62,9 @@ struct Thought: Equatable {
     var member: Int
     var request: InnerRequest
     var form = Form.text
+
+    /// What it is, without its number.
+    var kind: String { String(purpose.prefix { $0 != " " }) }
 }
 
 /// The inner call whose answer is the client's.

@@ -14,6 +14,9 @@ extension ReasonRun {
         }
         try stopIfCancelled()
         guard let lead = legs.first(where: \.leg.isOpen) else { return end(legs) }
+        // Told now, what is missing can still be in the head of a stream.
+        let lost = legs.count { !$0.leg.isOpen }
+        if lost > 0, call.stream { miss("\(lost) of \(legs.count) \(lead.thought.kind)s") }
         begin()
         view.begin(lead.thought.title)
         // Already the title shows that there is life.

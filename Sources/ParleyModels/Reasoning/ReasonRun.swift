@@ -31,6 +31,7 @@ final class ReasonRun: EventSource {
     weak var sink: (any EventSink)?
     private var isStarted = false
     private var hasThought = false
+    private var missing: [String] = []
     /// Everything that was thought, for the object that lists the steps.
     private(set) var sections: [ReasonLog.Section] = []
     /// When the final answer was asked for first, and how long it took.
@@ -121,13 +122,21 @@ final class ReasonRun: EventSource {
     func step(_ event: ReasonEvent) {
         let action = machine.next(event)
         let log = machine.log.take()
-        for missing in log.missing { call.trace.degrade(missing) }
-        for status in log.status { view.note(status, &out) }
+        for missing in log.missing { miss(missing) }
+        // Before anything has answered there is nobody to tell: the call may still end as an error.
+        if isStarted { for status in log.status { view.note(status, &out) } }
         for section in log.sections {
             sections.append(section)
             view.section(section, &out)
         }
         stage = .next(action)
+    }
+
+    /// Notes what the answer has to do without, once.
+    func miss(_ what: String) {
+        guard !missing.contains(what) else { return }
+        missing.append(what)
+        call.trace.degrade(what)
     }
 
     private func perform(_ action: ReasonAction) async throws(ParleyError) {
