@@ -28,7 +28,9 @@ KEY = "sk-parley-bench-0123456789abcdef"
 TICK = os.sysconf("SC_CLK_TCK")
 # What the design asks for: ratio to nginx, or a plain number.
 TARGETS = {"json-1k": 1.5, "json-50k": 1.5, "stream-100": 0.7, "paced": 1.2, "memory": 20.0, "idle": 40.0, "start": 150.0,
-           "event": 2.0, "event-paced": 1.3, "whole-1k": 30.0, "whole-100k": 300.0}
+           "event": 2.0, "event-paced": 1.3, "whole-1k": 30.0, "whole-100k": 300.0, "route": 1.1}
+# Routes whose cost is measured beside that of an alias.
+ROUTES = ("fallback", "weighted", "fastest")
 
 
 def free_port():
@@ -105,11 +107,11 @@ class Process:
                 time.sleep(0.02)
         sys.exit(f"nothing listens on {port}:\n{Path(self.log).read_text(errors='replace')[-3000:]}")
 
-    def stop(self):
+    def stop(self, patience=5):
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
             try:
-                self.child.wait(5)
+                self.child.wait(patience)
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
@@ -153,20 +155,56 @@ def parley_environment(folder):
     return env | {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "SWIFT_BACKTRACE": "enable=no"}
 
 
-def parley(program, folder, upstream):
+def parley(program, folder, upstream, wrapper=()):
     config = folder / "parley.yaml"
+    routes = ", ".join(f"{kind}: {{route: {kind}, of: [bench/bench-json, bench/bench-stream]}}" for kind in ROUTES)
     config.write_text(f"""
 server: {{listen: "127.0.0.1:0"}}
 log: {{file: {{path: {folder}/parley-access.log}}, access: true}}
 providers:
   bench: {{kind: openai-compatible, base_url: "http://127.0.0.1:{upstream}/v1", api_key: x, discover: false, models: {{bench-json: bench-json, bench-stream: bench-stream, bench-paced: bench-paced}}}}
   claude: {{kind: anthropic, base_url: "http://127.0.0.1:{upstream}", api_key: x, discover: false, models: {{bench-claude-json: bench-claude-json, bench-claude-stream: bench-claude-stream, bench-claude-paced: bench-claude-paced}}}}
-models: {{bench-json: bench/bench-json, bench-stream: bench/bench-stream, bench-paced: bench/bench-paced, bench-claude-json: claude/bench-claude-json, bench-claude-stream: claude/bench-claude-stream, bench-claude-paced: claude/bench-claude-paced}}
+models: {{bench-json: bench/bench-json, bench-stream: bench/bench-stream, bench-paced: bench/bench-paced, bench-claude-json: claude/bench-claude-json, bench-claude-stream: claude/bench-claude-stream, bench-claude-paced: claude/bench-claude-paced, {routes}}}
 keys:
   - {{name: bench, key: {KEY}}}
 """)
-    process = Process([program, "serve", "--config", str(config)], folder / "parley.log", parley_environment(folder))
-    return process, int(process.wait_for(r"http://127\.0\.0\.1:(\d+)")[1])
+    process = Process(
+        [*wrapper, program, "serve", "--config", str(config)], folder / "parley.log", parley_environment(folder))
+    return process, int(process.wait_for(r"http://127\.0\.0\.1:(\d+)", 120)[1])
+
+
+def instructions(program, folder, upstream, model, requests):
+    """Instructions of a whole life that answers so many requests, as callgrind counts them."""
+    counts = folder / "callgrind.out"
+    (folder / "parley.log").unlink(missing_ok=True)
+    process, port = parley(program, folder, upstream, (
+        "valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", "--log-file=/dev/null"))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    text = body(model, 1024, False)
+    for _ in range(requests):
+        connection.request("POST", "/v1/chat/completions", text,
+                           {"content-type": "application/json", "authorization": f"Bearer {KEY}"})
+        answer = connection.getresponse()
+        if answer.read() and answer.status != 200:
+            sys.exit(f"{model} answered {answer.status}")
+    connection.close()
+    process.stop(60)
+    return int(re.search(r"^(?:summary|totals): (\d+)", counts.read_text(), re.M)[1])
+
+
+def route(options, folder, upstream):
+    """What routes add to a relayed request, in instructions: name -> (per request, per request of an alias)."""
+    few, many = (20, 60) if options.quick else (100, 600)
+
+    def each(model):
+        return (instructions(options.parley, folder, upstream, model, many)
+                - instructions(options.parley, folder, upstream, model, few)) / (many - few)
+
+    alias = each("bench-json")
+    found = {kind: (each(kind), alias) for kind in ROUTES}
+    for kind, (count, _) in found.items():
+        print(f"route: {kind} {count:.0f}, alias {alias:.0f} instructions per request", file=sys.stderr, flush=True)
+    return found
 
 
 def body(model, size, stream):
@@ -316,7 +354,7 @@ def arguments():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="nginx worker processes")
     parser.add_argument("--only", help="comma list of json-1k json-50k stream-100 paced memory idle start "
-                        "event event-paced whole-1k whole-100k")
+                        "event event-paced whole-1k whole-100k route")
     parser.add_argument("--json", metavar="FILE", help="also write the numbers as JSON")
     return parser.parse_args()
 
@@ -374,6 +412,8 @@ def measure(options, folder):
         interleaved("paced", lambda process, port: paced(process, port, streams, seconds))
         if not stand_in:
             translated(options, wanted, numbers, ours, loaded, streams, seconds)
+            if "route" in wanted:
+                numbers |= {f"route-{kind}": pair for kind, pair in route(options, folder, upstream_port).items()}
     finally:
         for process in reversed(started):
             process.stop()
@@ -441,6 +481,14 @@ def table(numbers, options):
         }[kind]
         lines.append(f"| {title} | {ours:.2f} µs | {theirs:.2f} µs | {said} | {target}"
                      f"{'' if value <= TARGETS[name] else ' (not met)'} |")
+    if any(f"route-{kind}" in numbers for kind in ROUTES):
+        lines += ["", "Instructions of a relayed request of 1 KB through a route of two members, beside an alias "
+                  "(callgrind):", "", "| | route | alias | ratio | target |", "|---|---|---|---|---|"]
+    for kind in ROUTES:
+        if f"route-{kind}" in numbers:
+            ours, theirs = numbers[f"route-{kind}"]
+            lines.append(f"| `{kind}` | {ours:,.0f} | {theirs:,.0f} | {ours / theirs:.2f} | {TARGETS['route']:g}x alias"
+                         f"{'' if ours / theirs <= TARGETS['route'] else ' (not met)'} |")
     return "\n".join(lines)
 
 

@@ -169,7 +169,9 @@ final class Exchange {
         try read(asked)
         // 4. Resolve: the name to a model.
         var model = try await resolve(asked.model, asked.key)
-        if let id = try conversationID(asked.intake) { model = try await conversing(model, id, asked.key) }
+        if let id = try conversationID(asked.intake) {
+            model = try await conversing(model, asked.model, id, asked.key)
+        }
         // 5. Admit: limits and budgets will be asked here.
         var call = try prepare(asked)
         if dialect.id == .openAIResponses { asked.isKept = try await recall(&call, asked.key) }

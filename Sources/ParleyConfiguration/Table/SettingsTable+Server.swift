@@ -76,7 +76,7 @@ extension SettingsTable {
         Setting("retention.requests", span, "90d", "The account of calls."),
         Setting("retention.rollups", span, "2y", built: false, "Hourly and daily sums."),
         Setting("retention.bodies", span, "7d", built: false, "Captured bodies."),
-        Setting("retention.conversations", span, "30d", built: false, "Conversations."),
+        Setting("retention.conversations", span, "30d", "Conversations."),
         Setting("retention.audit", span, "1y", built: false, "The audit trail."),
         Setting("capture", .section, built: false, "Whether request and answer bodies are stored."),
         Setting(

@@ -28,14 +28,24 @@ extension Exchange {
     }
 
     /// The model as one that knows what was said before, once the conversation's earlier turns are over.
-    func conversing(_ model: any Model, _ id: String, _ key: KeyRecord) async throws(ParleyError) -> any Model {
+    func conversing(
+        _ model: any Model, _ name: String, _ id: String, _ key: KeyRecord
+    ) async throws(ParleyError) -> any Model {
         try await takeTurn(in: id, key)
         let rules = snapshot.conversations
         return Conversing(
             model,
             Conversing.Terms(
                 id: id, store: shard.gateway.conversations, idle: rules.idle, maxTurns: rules.maxTurns,
-                now: { time(nil) }))
+                tokens: historyTokens(of: name), now: { time(nil) }))
+    }
+
+    /// How many tokens may be sent to a model: three quarters of the smallest context below it, since an answer needs
+    /// room, too, and tokens are estimated; nil where no context is known.
+    private func historyTokens(of name: String) -> Int? {
+        guard let tree = snapshot.lists.directory.tree(of: name) else { return nil }
+        let lengths = tree.leaves.compactMap { snapshot.prices.facts(of: $0).contextLength }
+        return lengths.min().map { $0 / 4 * 3 }
     }
 
     /// Waits until it is this request's turn in the conversation, which it keeps until it is settled.

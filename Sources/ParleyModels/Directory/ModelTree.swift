@@ -44,6 +44,13 @@ public struct ModelTree: Sendable, Equatable {
     }
 }
 
+extension ModelTree {
+    /// The names of the upstreams at the bottom.
+    public var leaves: [String] {
+        members.isEmpty ? [name] : members.flatMap(\.leaves)
+    }
+}
+
 /// A model that can say what it is made of.
 public protocol Explained: Model {
     /// What it is made of.
