@@ -57,6 +57,7 @@ let package = Package(
     targets: [
         .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
         .target(name: "CParleyBytes"),
+        .target(name: "CParleyPrices"),
         .target(name: "ParleyWire", dependencies: ["ParleyCore", "CParleyBytes", nio], swiftSettings: settings),
         .target(
             name: "ParleyDialects", dependencies: ["ParleyCore", "ParleyWire", "CParleyBytes", nio],
@@ -68,7 +69,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(name: "ParleyModels", dependencies: ["ParleyCore", nio], swiftSettings: settings),
-        .target(name: "ParleyAccess", dependencies: ["ParleyCore", crypto, nio], swiftSettings: settings),
+        .target(
+            name: "ParleyAccess", dependencies: ["ParleyCore", "CParleyPrices", crypto, nio], swiftSettings: settings),
         .target(
             name: "ParleyStore", dependencies: ["ParleyCore", "ParleyWire", "ParleyAccess", grdb, nio],
             swiftSettings: settings),
@@ -119,9 +121,11 @@ let package = Package(
         .testTarget(
             name: "ParleyModelsTests", dependencies: ["ParleyModels", "ParleyCore", nio], swiftSettings: settings),
         .testTarget(
-            name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", nio], swiftSettings: settings),
+            name: "ParleyAccessTests", dependencies: ["ParleyAccess", "ParleyCore", "ParleyWire", nio],
+            swiftSettings: settings),
         .testTarget(
-            name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyCore", nio], swiftSettings: settings),
+            name: "ParleyStoreTests", dependencies: ["ParleyStore", "ParleyAccess", "ParleyCore", grdb, nio],
+            swiftSettings: settings),
         .testTarget(
             name: "ParleyConsoleTests", dependencies: ["ParleyConsole", "ParleyAccess", "ParleyProviders", httpTypes],
             swiftSettings: settings),

@@ -20,6 +20,8 @@ public struct ConsoleSetup: Sendable {
     public var directory: StateDirectory
     /// The live configuration.
     public var snapshot: @Sendable () -> Snapshot
+    /// The account of calls; nil where none is kept.
+    public var ledger: (any Ledger)?
     /// The way to vendors.
     public var connector: any Connector
     /// Where it says what happens.
@@ -137,8 +139,10 @@ public final class Console: Sendable {
         let router = Router(context: ConsoleContext.self, options: [.autoGenerateHeadEndpoints])
         router.add(middleware: Safety(isRelayed: isRelayed))
         SessionRoutes(door: door).add(to: router)
+        if let ledger = setup.ledger { CallRoutes(door: door, ledger: ledger).add(to: router) }
         SignInRoutes(door: door, snapshot: setup.snapshot, connector: setup.connector, logger: setup.logger)
             .add(to: router)
+        ExplainRoutes(door: door, snapshot: setup.snapshot).add(to: router)
         return router
     }
 }

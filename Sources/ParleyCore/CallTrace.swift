@@ -60,6 +60,32 @@ public final class CallTrace: Sendable {
         public let trace: CallTrace
     }
 
+    /// Everything that a trace holds, as of one moment.
+    public struct Contents: Sendable {
+        /// The attempts, in order, without those of inner calls.
+        public var attempts: [Attempt] = []
+        /// The decisions of routes, in order.
+        public var decisions: [Decision] = []
+        /// The inner calls, in order.
+        public var innerCalls: [InnerCall] = []
+        /// Request fields that could not be kept in translation.
+        public var dropped: [String] = []
+        /// What the answer was made without.
+        public var degraded: [String] = []
+        /// How many attempts were made, inner calls included.
+        public var attemptCount = 0
+
+        /// The number of the attempt that answered; nil where none did.
+        public var answering: Int? { attempts.lastIndex { $0.failure == nil && $0.elapsed != nil } }
+
+        /// The upstream that answered; while none has, that of the last attempt. Where only inner calls asked upstreams,
+        /// that of the last one.
+        public var upstream: String? {
+            let last = attempts.last { $0.failure == nil } ?? attempts.last
+            return last?.upstream ?? innerCalls.lazy.reversed().compactMap(\.trace.upstream).first
+        }
+    }
+
     private struct State {
         var attempts: [Attempt] = []
         var decisions: [Decision] = []
@@ -89,6 +115,18 @@ public final class CallTrace: Sendable {
         self.root = root
     }
 
+    /// Everything so far, at the price of one look.
+    public var contents: Contents {
+        let isRoot = root == nil
+        var contents = state.withLock { state in
+            Contents(
+                attempts: state.attempts, decisions: state.decisions, innerCalls: state.inner, dropped: state.dropped,
+                degraded: state.degraded, attemptCount: state.total)
+        }
+        if !isRoot { contents.attemptCount = attemptCount }
+        return contents
+    }
+
     // MARK: Attempts
 
     /// The attempts so far, in order, without those of inner calls.
@@ -96,13 +134,7 @@ public final class CallTrace: Sendable {
 
     /// The upstream that answered; while none has, that of the last attempt. Where only inner calls asked upstreams, that
     /// of the last one.
-    public var upstream: String? {
-        let (own, inner) = state.withLock { state in
-            let answering = state.attempts.last { $0.failure == nil }
-            return ((answering ?? state.attempts.last)?.upstream, state.inner)
-        }
-        return own ?? inner.lazy.reversed().compactMap(\.trace.upstream).first
-    }
+    public var upstream: String? { contents.upstream }
 
     /// How many attempts were made, inner calls included.
     public var attemptCount: Int { (root ?? self).state.withLock { $0.total } }
@@ -139,10 +171,16 @@ public final class CallTrace: Sendable {
     /// Notes that the attempt failed.
     public func fail(_ attempt: Int, _ kind: ParleyError.Kind) { end(attempt, kind) }
 
-    private func end(_ attempt: Int, _ failure: ParleyError.Kind?) {
+    /// Notes that an answer was given up for another one: a leg that lost a race.
+    ///
+    /// - Parameter usage: what it used, as far as it had said so.
+    public func giveUp(_ attempt: Int, usage: Usage) { end(attempt, .cancelled, usage) }
+
+    private func end(_ attempt: Int, _ failure: ParleyError.Kind?, _ usage: Usage = Usage()) {
         state.withLock { state in
             guard state.attempts.indices.contains(attempt) else { return }
             state.attempts[attempt].failure = failure
+            state.attempts[attempt].usage = usage
             state.attempts[attempt].elapsed = .now() - state.attempts[attempt].began
         }
     }

@@ -9,6 +9,13 @@ public protocol NeutralForms: AnyObject, Sendable {
     /// - Throws: what is wrong with the client's request.
     func request(of call: Call) throws(ParleyError) -> ChatRequest
 
+    /// The end user that the request names, found without decoding it; nil where it names none.
+    func user(of call: Call) -> String?
+
+    /// The dialect whose upstreams alone can read what an earlier turn left in the request (encrypted reasoning, signed
+    /// blocks), as far as a cheap look tells; nil where any can.
+    func binding(of call: Call) -> DialectID?
+
     /// Takes the events of one answer and puts them together.
     func makeCollector() -> any AnswerCollector
 
@@ -17,6 +24,14 @@ public protocol NeutralForms: AnyObject, Sendable {
 
     /// A value as JSON text.
     func text(of value: JSONValue) -> String
+}
+
+extension NeutralForms {
+    /// Nobody looked.
+    public func user(of call: Call) -> String? { nil }
+
+    /// Nobody looked.
+    public func binding(of call: Call) -> DialectID? { nil }
 }
 
 /// Puts the events of one answer together.

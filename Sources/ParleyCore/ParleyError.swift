@@ -53,6 +53,7 @@ public struct ParleyError: Error, Sendable, Equatable {
         var retryAfter: Double?
         var relayed: RelayedFailure?
         var offset: Int?
+        var hasSpareCredential = false
     }
 
     private final class Box: Sendable {
@@ -135,6 +136,13 @@ public struct ParleyError: Error, Sendable, Equatable {
     public var offset: Int? {
         get { box.fields.offset }
         set { change { $0.offset = newValue } }
+    }
+
+    /// Whether the provider has another of its keys at hand than the one that is to blame, so that the same upstream can be
+    /// asked again at once.
+    public var hasSpareCredential: Bool {
+        get { box.fields.hasSpareCredential }
+        set { change { $0.hasSpareCredential = newValue } }
     }
 
     /// The upstream's own error body in the client's dialect, to be passed on byte for byte.

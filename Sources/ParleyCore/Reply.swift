@@ -21,6 +21,8 @@ public struct Reply {
     public var headers: [HeaderField]
     /// Who wants to know how the answer ends. Whoever reads a reply to its end, or gives it up, calls ``end(_:_:)``.
     public var watchers: [any ReplyWatcher] = []
+    /// The attempt that this is the answer of, so that a trace learns where it was given up.
+    public var attempt: AttemptReference?
 
     /// An answer with the upstream headers worth passing on.
     public init(_ content: Content, headers: [HeaderField] = []) {
@@ -37,17 +39,41 @@ public struct Reply {
         for watcher in watchers { watcher.ended(seen, failure) }
     }
 
+    /// What was seen of the answer so far.
+    public var seen: Observation {
+        switch content {
+        case .client(let body): return body.observed
+        case .events: return Observation()
+        case .whole(let response):
+            var seen = Observation()
+            seen.usage = response.usage
+            return seen
+        }
+    }
+
     /// Gives the answer up: closes the upstream and tells the watchers.
     public func giveUp() {
-        var seen = Observation()
         switch content {
-        case .client(let body):
-            body.cancel()
-            seen = body.observed
+        case .client(let body): body.cancel()
         case .events(let source): source.cancel()
-        case .whole(let response): seen.usage = response.usage
+        case .whole: break
         }
+        if let attempt { attempt.trace.giveUp(attempt.number, usage: seen.usage) }
         end(seen, ParleyError(.cancelled, "Another answer was taken."))
+    }
+}
+
+/// An attempt of a trace.
+public struct AttemptReference: Sendable {
+    /// The trace.
+    public let trace: CallTrace
+    /// The attempt's number in it.
+    public let number: Int
+
+    /// The attempt `number` of `trace`.
+    public init(_ trace: CallTrace, _ number: Int) {
+        self.trace = trace
+        self.number = number
     }
 }
 
@@ -165,6 +191,8 @@ public struct Observation: Sendable, Equatable {
     public var isMeaningful = false
     /// Whether the answer's proper end was seen.
     public var isComplete = false
+    /// How many pieces of the answer passed, where they are counted: about as many tokens, at most vendors.
+    public var pieces = 0
 
     /// Nothing seen yet.
     public init() {}

@@ -61,6 +61,28 @@ public struct Usage: Sendable, Equatable {
         statedTotal = larger(statedTotal, other.statedTotal)
         estimated = estimated || other.estimated
     }
+
+    /// Adds the numbers of each class: for answers of several calls, where ``merge(_:)`` is for reports of one.
+    public mutating func add(_ other: Usage) {
+        func sum(_ a: Int?, _ b: Int?) -> Int? {
+            guard let a else { return b }
+            return a.clampedSum(b ?? 0)
+        }
+        if statedTotal != nil || other.statedTotal != nil {
+            statedTotal = (statedTotal ?? total).clampedSum(other.statedTotal ?? other.total)
+        }
+        input = sum(input, other.input)
+        cacheRead = sum(cacheRead, other.cacheRead)
+        cacheWrite = sum(cacheWrite, other.cacheWrite)
+        cacheWriteHour = sum(cacheWriteHour, other.cacheWriteHour)
+        inputAudio = sum(inputAudio, other.inputAudio)
+        output = sum(output, other.output)
+        reasoning = sum(reasoning, other.reasoning)
+        outputAudio = sum(outputAudio, other.outputAudio)
+        acceptedPrediction = sum(acceptedPrediction, other.acceptedPrediction)
+        rejectedPrediction = sum(rejectedPrediction, other.rejectedPrediction)
+        estimated = estimated || other.estimated
+    }
 }
 
 extension Int {

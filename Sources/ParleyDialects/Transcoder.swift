@@ -89,7 +89,13 @@ extension Observation {
         switch event {
         case .usage(let more): usage.merge(more)
         case .finish(_, let reason): if finish == nil { finish = reason.rawValue }
-        default: break
+        case .text(_, let text), .refusal(_, let text), .arguments(_, _, let text): count(text)
+        case .reasoning(_, let piece): count(piece.text)
+        case .toolCall(_, _, let call): count(call.arguments)
+        case .start, .audio, .logprobs, .extra: break
         }
     }
+
+    /// Some vendors send a token at a time, some whole sentences.
+    private mutating func count(_ text: String) { pieces = pieces.clampedSum(max(1, text.utf8.count / 4)) }
 }

@@ -32,6 +32,7 @@ extension Exchange {
     func ask(_ operation: Call.Operation, _ intake: Intake, _ key: KeyRecord) async throws(ParleyError) {
         let name = try modelName(intake.model, key)
         record.model = name
+        self.operation = operation == .countTokens ? .countTokens : .embed
         let model = try await resolve(name, key)
         let deadline = NIODeadline.now() + (snapshot.timeouts.total ?? .minutes(10))
         var call = call(intake, name, key, deadline)

@@ -31,6 +31,10 @@ final class Exchange {
     var turn: ConversationGate.Pass?
     /// What the call or its answer failed with.
     private var failure: ParleyError?
+    /// What was asked of a model; nil where none was asked for.
+    var operation: Operation?
+    /// What was seen of the answer when it ended.
+    var seen: Observation?
 
     /// What is known of the request while an answer is sought.
     private final class Asked {
@@ -183,6 +187,7 @@ final class Exchange {
         record.stream = intake.stream
         asked.model = try modelName(intake.model, asked.key)
         record.model = asked.model
+        operation = .chat
         asked.intake = intake
     }
 
@@ -344,13 +349,12 @@ final class Exchange {
     /// 8. Settle: exactly once, on success, failure, cancel or disconnect.
     private func settle() {
         record.status = client.response.status
-        record.upstream = trace.upstream
-        record.attempts = trace.attemptCount
         record.total = elapsed()
         record.bytesIn = request.bodyBytes
         record.bytesOut = client.response.bytesOut
         if record.outcome == .ok, client.isClosed, !client.response.hasHead { record.outcome = .cancelled }
         tellWatchers()
+        account()
         turn = nil
         shard.accessLog?.append(record)
     }
@@ -373,14 +377,6 @@ final class Exchange {
     @inline(never)
     private func observe() {
         if let seen = answer?.body.observed { observe(seen) }
-    }
-
-    func observe(_ seen: Observation) {
-        record.finish = seen.finish
-        record.inputTokens = seen.usage.input
-        record.outputTokens = seen.usage.output
-        record.cachedTokens = seen.usage.cacheRead
-        record.reasoningTokens = seen.usage.reasoning
     }
 
     func elapsed() -> Int64 {

@@ -4,6 +4,7 @@
 import Logging
 public import NIOCore
 import NIOPosix
+public import ParleyAccess
 public import ParleyConfiguration
 public import ParleyCore
 import ParleyModels
@@ -25,16 +26,18 @@ public final class Gateway: Sendable {
     ///   - loops: event loops, one per core by default.
     ///   - responses: where answers of Responses are kept; nil keeps them in memory.
     ///   - conversations: where conversations are kept; nil keeps them in memory.
+    ///   - ledger: where the account of calls is kept; nil keeps none.
     /// - Throws: `ListenError` when an address cannot be used.
     public static func start(
         _ settings: ServerSettings, snapshot: Snapshot, sink: LogSink?, loops: Int = System.coreCount,
-        responses: (any ResponseStore)? = nil, conversations: (any ConversationStore)? = nil
+        responses: (any ResponseStore)? = nil, conversations: (any ConversationStore)? = nil,
+        ledger: (any Ledger)? = nil
     ) async throws -> Gateway {
         let tls = try Listener.tls(settings.tls)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, loops))
         let state = GatewayState(
             responses: responses ?? MemoryResponseStore(), conversations: conversations ?? MemoryConversationStore(),
-            isSecure: tls != nil)
+            ledger: ledger, isSecure: tls != nil)
         let contexts = TLSContexts()
         let limits = EndpointLimits()
         var shards: [ObjectIdentifier: Shard] = [:]

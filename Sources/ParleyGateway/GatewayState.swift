@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import ParleyAccess
 import ParleyCore
 import ParleyModels
 import Synchronization
@@ -9,6 +10,8 @@ import Synchronization
 final class GatewayState: Sendable {
     /// The answers of Responses that clients may go on from.
     let responses: any ResponseStore
+    /// Where the account of calls is kept; nil: nowhere.
+    let ledger: (any Ledger)?
     /// The conversations that clients may go on with.
     let conversations: any ConversationStore
     /// Lets the turns of a conversation in one by one.
@@ -19,9 +22,13 @@ final class GatewayState: Sendable {
     private let connectionCount = Atomic<Int>(0)
     private let running = Atomic<Int>(0)
 
-    init(responses: any ResponseStore, conversations: any ConversationStore, isSecure: Bool) {
+    init(
+        responses: any ResponseStore, conversations: any ConversationStore, ledger: (any Ledger)? = nil,
+        isSecure: Bool
+    ) {
         self.responses = responses
         self.conversations = conversations
+        self.ledger = ledger
         self.isSecure = isSecure
     }
 

@@ -133,7 +133,7 @@ enum Route: Sendable, Equatable {
     }
 
     /// What is relayed to the control plane: these paths and everything below them.
-    private static let consolePaths = ["/oauth"]
+    private static let consolePaths = ["/oauth", "/admin"]
 
     /// Whether a request target is one of the control plane's.
     static func isConsole(_ target: String) -> Bool {

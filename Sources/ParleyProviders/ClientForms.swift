@@ -26,6 +26,19 @@ public final class ClientForms: NeutralForms {
         return request
     }
 
+    /// The end user, from the request's own field.
+    public func user(of call: Call) -> String? {
+        if let request = call.request { return request.user }
+        return RequestLook.user(in: call.body, reading: call.reading, dialect: call.dialect)
+    }
+
+    /// What binds the request, which is decoded only where its bytes may hold such a thing.
+    public func binding(of call: Call) -> DialectID? {
+        if let request = call.request { return request.binding }
+        guard RequestLook.mayBeBound(call.body) else { return nil }
+        return (try? Dialects.dialect(call.dialect).decodeRequest(call.body))?.binding
+    }
+
     /// Puts events together.
     public func makeCollector() -> any AnswerCollector { ChatCollector() }
 

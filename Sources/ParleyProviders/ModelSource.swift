@@ -19,6 +19,9 @@ public protocol ModelSource: Sendable {
     /// - Returns: nil where only named models may be used and `id` is not one.
     func model(_ id: String) -> (any Model)?
 
+    /// The dialect in which the model `id` is asked by such a call; nil where that is not known.
+    func dialect(of id: String, for call: Call) -> DialectID?
+
     /// What answers a request that is passed on and names no model; nil where this provider is not known to have it.
     func passing(_ request: PassedRequest) -> (any Model)?
 
@@ -33,6 +36,9 @@ public protocol ModelSource: Sendable {
 }
 
 extension ModelSource {
+    /// Nothing is known.
+    public func dialect(of id: String, for call: Call) -> DialectID? { nil }
+
     /// Nothing is passed on.
     public func passing(_ request: PassedRequest) -> (any Model)? { nil }
 

@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import ParleyCore
+import ParleyDialects
 
 /// The models of one provider.
 struct ProviderSource: ModelSource {
@@ -34,6 +35,10 @@ struct ProviderSource: ModelSource {
             return Upstream(provider: provider, model: upstream, name: "\(provider.id)/\(id)")
         }
         return isClosed ? nil : Upstream(provider: provider, model: id, name: "\(provider.id)/\(id)")
+    }
+
+    func dialect(of id: String, for call: Call) -> DialectID? {
+        (try? provider.face(for: call, model: upstreamNames[id] ?? id))?.dialect.id
     }
 
     func passing(_ request: PassedRequest) -> (any Model)? {

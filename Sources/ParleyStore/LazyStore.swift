@@ -17,11 +17,11 @@ extension SQLiteStore: Store {}
 public final class LazyStore: Store {
     private enum State {
         case closed
-        case opening(Task<Result<any Store, ParleyError>, Never>)
-        case open(any Store)
+        case opening(Task<Result<SQLiteStore, ParleyError>, Never>)
+        case open(SQLiteStore)
     }
 
-    private let make: @Sendable () throws(ParleyError) -> any Store
+    private let make: @Sendable () throws(ParleyError) -> SQLiteStore
     private let state = Mutex(State.closed)
     private let onStandIn: (@Sendable (ParleyError) -> Void)?
     private let standIn = Mutex<(any Store)?>(nil)
@@ -32,7 +32,7 @@ public final class LazyStore: Store {
     ///   too.
     public init(
         onStandIn: (@Sendable (ParleyError) -> Void)? = nil,
-        _ make: @escaping @Sendable () throws(ParleyError) -> any Store
+        _ make: @escaping @Sendable () throws(ParleyError) -> SQLiteStore
     ) {
         self.make = make
         self.onStandIn = onStandIn
@@ -125,8 +125,11 @@ public final class LazyStore: Store {
         }
     }
 
-    private func opened() async throws(ParleyError) -> any Store {
-        let task: Task<Result<any Store, ParleyError>, Never>
+    /// The store, opened unless it is open.
+    ///
+    /// - Throws: why it cannot be opened.
+    public func opened() async throws(ParleyError) -> SQLiteStore {
+        let task: Task<Result<SQLiteStore, ParleyError>, Never>
         switch state.withLock({ begin(&$0) }) {
         case .open(let store): return store
         case .opening(let running): task = running
@@ -140,7 +143,7 @@ public final class LazyStore: Store {
         // Not on the event loop of the call that happened to come first: opening blocks.
         state = .opening(
             Task {
-                let result: Result<any Store, ParleyError>
+                let result: Result<SQLiteStore, ParleyError>
                 do throws(ParleyError) {
                     result = .success(try make())
                 } catch {

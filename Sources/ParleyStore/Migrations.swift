@@ -17,6 +17,7 @@ enum Migrations {
                 table.column("updated", .integer).notNull()
             }
         }
+        migrator.registerMigration("calls") { database in try CallTables.create(in: database) }
         migrator.registerMigration("conversations", migrate: conversations)
         migrator.registerMigration("responses", migrate: responses)
         return migrator

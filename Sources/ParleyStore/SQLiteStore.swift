@@ -53,6 +53,23 @@ public final class SQLiteStore: Sendable {
         }
     }
 
+    /// Opens the file at `path` only to read it; a server may write it meanwhile.
+    ///
+    /// - Throws: `internalError` where it cannot be opened, saying which file and why.
+    public init(reading path: String) throws(ParleyError) {
+        self.path = path
+        responseAge = Self.standardResponseAge
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        do {
+            database = try DatabaseQueue(path: path, configuration: configuration)
+            bulk = database
+        } catch {
+            throw Self.failure(error, doing: "read", path)
+        }
+    }
+
     /// A store in memory, for machines where nothing can be kept.
     ///
     /// - Throws: `internalError` where there is no memory.

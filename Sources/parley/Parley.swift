@@ -15,7 +15,8 @@ struct Parley: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            ServeCommand.self, CheckCommand.self, ImportCommand.self, ModelsCommand.self, ChatCommand.self,
+            ServeCommand.self, CheckCommand.self, ImportCommand.self, ModelsCommand.self, ExplainCommand.self,
+            ChatCommand.self, UsageCommand.self,
         ],
         defaultSubcommand: nil)
 }

@@ -7,6 +7,7 @@ import NIOCore
 import ParleyConfiguration
 import ParleyGateway
 import ParleyProviders
+import ParleyStore
 
 /// `parley serve`: runs the gateway until it is told to stop.
 struct ServeCommand: AsyncParsableCommand {
@@ -39,6 +40,7 @@ struct ServeCommand: AsyncParsableCommand {
         await gateway.stop(drain: drain) {
             await AgentProcesses.stopAll()
         }
+        if await !service.ledger.flush() { logs.logger.warning("the account of the last calls could not be written") }
         logs.logger.info("stopped")
         _ = logs.sink.flush()
     }
@@ -57,18 +59,19 @@ struct ServeCommand: AsyncParsableCommand {
         for warning in startup.warnings { logs.logger.warning("\(warning)") }
         AgentProcesses.log { logs.logger.debug("\($0)") }
         try await startup.openStore()
+        let ledger = SQLiteLedger(startup, logger: logs.logger)
         let gateway: Gateway
         do {
             gateway = try await Gateway.start(
                 startup.settings.server, snapshot: startup.snapshot,
                 sink: startup.settings.log.access ? logs.sink : nil, responses: startup.store,
-                conversations: startup.store)
+                conversations: startup.store, ledger: ledger)
         } catch let error as ListenError {
             throw Failure(error.description)
         }
         logs.logger.info(
             "listening", metadata: ["address": "\(gateway.addresses.map(\.description).joined(separator: " "))"])
-        let service = Service(startup: startup, gateway: gateway, logs: logs)
+        let service = Service(startup: startup, gateway: gateway, ledger: ledger, logs: logs)
         let console: ControlPlane?
         do {
             // Behind the data plane, which answers already.

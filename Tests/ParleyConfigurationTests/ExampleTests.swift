@@ -96,8 +96,8 @@ struct ExampleTests {
         let warned = Samples.load(text).diagnostics.map(\.path)
         for path in [
             "telemetry", "retention", "capture", "providers.proxied.limits.rpm",
-            "providers.vertex.kind", "models.smart.hedge",
-            "keys[0].budget", "teams", "jwt", "prices", "defaults.breaker",
+            "providers.vertex.kind", "models.smart.cache",
+            "keys[0].budget", "teams", "jwt", "prices",
         ] {
             #expect(warned.filter { $0 == path }.count == 1, "\(path)")
         }

@@ -12,7 +12,7 @@ import Testing
         let first = ScriptedModel("a/1", .fail(ParleyError(.upstreamUnavailable, "down")))
         let second = ScriptedModel("b/2", .answer("second"))
         let third = ScriptedModel("c/3", .answer("third"))
-        #expect(try await answerer(Fallback("smart", of: [first, second, third])) == "second")
+        #expect(try await answerer(Route.fallback("smart", of: [first, second, third])) == "second")
         #expect(first.calls.count == 1)
         #expect(third.calls.isEmpty)
     }
@@ -26,7 +26,7 @@ import Testing
         for kind in ParleyError.Kind.allCases {
             let next = ScriptedModel("b/2", .answer("second"))
             let error = ParleyError(kind, "no")
-            let route = Fallback("smart", of: [ScriptedModel("a/1", .fail(error)), next])
+            let route = Route.fallback("smart", of: [ScriptedModel("a/1", .fail(error)), next])
             #expect(await failure(route) == (moving.contains(kind) ? nil : error), "\(kind)")
             #expect(next.calls.count == (moving.contains(kind) ? 1 : 0), "\(kind)")
         }
@@ -41,7 +41,7 @@ import Testing
         ] as [(Int?, String?, Bool)])
     func refusals(status: Int?, code: String?, moves: Bool) {
         let error = ParleyError(.upstreamRejected, "no", code: code, status: status)
-        #expect(Fallback.isWorthMovingOn(after: error) == moves)
+        #expect(error.isWorthMovingOn == moves)
     }
 
     @Test("When all fail, the message lists names and kinds and nothing of what upstreams said")
@@ -50,7 +50,8 @@ import Testing
         first.relayed = RelayedFailure(body: [1], contentType: "application/json")
         var second = ParleyError(.timeout, "secret two", parameter: "model", type: "t")
         second.relayed = RelayedFailure(body: [2], contentType: "application/json")
-        let route = Fallback("smart", of: [ScriptedModel("a/1", .fail(first)), ScriptedModel("b/2", .fail(second))])
+        let route = Route.fallback(
+            "smart", of: [ScriptedModel("a/1", .fail(first)), ScriptedModel("b/2", .fail(second))])
         let error = try #require(await failure(route))
         #expect(
             error.message
@@ -66,12 +67,12 @@ import Testing
     func single() async {
         var only = ParleyError(.rateLimited, "full", retryAfter: 3)
         only.relayed = RelayedFailure(body: [1], contentType: "application/json")
-        #expect(await failure(Fallback("smart", of: [ScriptedModel("a/1", .fail(only))])) == only)
+        #expect(await failure(Route.fallback("smart", of: [ScriptedModel("a/1", .fail(only))])) == only)
     }
 
     @Test("Where all are rate limited, the soonest is told")
     func soonest() async {
-        let route = Fallback(
+        let route = Route.fallback(
             "smart",
             of: [9.0, 4, nil, 6].map { ScriptedModel("a", .fail(ParleyError(.rateLimited, "full", retryAfter: $0))) })
         let error = await failure(route)
@@ -84,15 +85,15 @@ import Testing
         let down = ScriptedModel("a/1", .fail(ParleyError(.upstreamUnavailable, "down")))
         let refused = ScriptedModel("b/2", .fail(ParleyError(.upstreamRejected, "no", code: "invalid_api_key")))
         let gone = ScriptedModel("c/3", .fail(ParleyError(.notFound, "gone")))
-        #expect(await failure(Fallback("smart", of: [down, refused]))?.kind == .upstreamUnavailable)
-        #expect(await failure(Fallback("smart", of: [refused, gone]))?.kind == .notFound)
+        #expect(await failure(Route.fallback("smart", of: [down, refused]))?.kind == .upstreamUnavailable)
+        #expect(await failure(Route.fallback("smart", of: [refused, gone]))?.kind == .notFound)
     }
 
     @Test("No further member is asked after the deadline, but the first always is")
     func deadline() async {
         let first = ScriptedModel("a/1", .fail(ParleyError(.timeout, "late")))
         let second = ScriptedModel("b/2", .answer("second"))
-        let error = await failure(Fallback("smart", of: [first, second]), makeCall(deadline: .now()))
+        let error = await failure(Route.fallback("smart", of: [first, second]), makeCall(deadline: .now()))
         #expect(error == ParleyError(.timeout, "late"))
         #expect(first.calls.count == 1)
         #expect(second.calls.isEmpty)
@@ -103,7 +104,7 @@ import Testing
         let connector = SleepyConnector(onSleep: { withUnsafeCurrentTask { $0?.cancel() } })
         let first = ScriptedModel("a/1", .fail(ParleyError(.upstreamUnavailable, "down")))
         let second = ScriptedModel("b/2", .answer("never"))
-        let route = Fallback("smart", of: [Retry(first, policy: .standard), second])
+        let route = Route.fallback("smart", of: [Retry(first, policy: .standard), second])
         let error = await Task { await failure(route, makeCall(connector)) }.value
         #expect(error?.kind == .cancelled)
         #expect(first.calls.count == 1)
@@ -114,7 +115,7 @@ import Testing
     func cancelledWhileFailing() async {
         let first = ScriptedModel("a/1", .cancelTaskThenFail(ParleyError(.upstreamUnavailable, "closed")))
         let second = ScriptedModel("b/2", .answer("never"))
-        let route = Fallback("smart", of: [first, second])
+        let route = Route.fallback("smart", of: [first, second])
         let error = await Task { await failure(route) }.value
         #expect(error?.kind == .cancelled)
         #expect(second.calls.isEmpty)
@@ -122,7 +123,7 @@ import Testing
 
     @Test("A route without members fails instead of trapping")
     func empty() async {
-        #expect(await failure(Fallback("smart", of: []))?.kind == .internalError)
+        #expect(await failure(Route.fallback("smart", of: []))?.kind == .internalError)
     }
 
     @Test("A layer's fields come before those of the layers above, and its limits fill what they left open")

@@ -60,7 +60,7 @@ private struct EventsModel: Model {
     @Test func `the first to answer wins and the others are cancelled`() async throws {
         let runners = ["a/1", "b/2", "c/3"].map { Runner($0) }
         runners[1].finish(.answer("second"))
-        #expect(try await answerer(Race("quick", of: runners)) == "second")
+        #expect(try await answerer(Route.race("quick", of: runners)) == "second")
         #expect(runners.map(\.wasCancelled) == [true, false, true])
     }
 
@@ -73,20 +73,20 @@ private struct EventsModel: Model {
                 if left == 1 { last.finish(.answer("third")) }
             }
         }
-        #expect(try await answerer(Race("quick", of: all + [last])) == "third")
+        #expect(try await answerer(Route.race("quick", of: all + [last])) == "third")
     }
 
     @Test func `a member that fails leaves the race to the others`() async throws {
         let runners = ["a/1", "b/2"].map { Runner($0) }
         runners[0].finish(.fail(ParleyError(.upstreamUnavailable, "down")))
         runners[1].finish(.answer("second"))
-        #expect(try await answerer(Race("quick", of: runners)) == "second")
+        #expect(try await answerer(Route.race("quick", of: runners)) == "second")
     }
 
     @Test func `when all fail the error names them all`() async throws {
         let runners = ["a/1", "b/2"].map { Runner($0) }
         for runner in runners { runner.finish(.fail(ParleyError(.upstreamUnavailable, "down"))) }
-        let error = try #require(await failure(Race("quick", of: runners)))
+        let error = try #require(await failure(Route.race("quick", of: runners)))
         #expect(error.kind == .upstreamUnavailable)
         #expect(error.message.contains("a/1") && error.message.contains("b/2"))
     }
@@ -94,14 +94,14 @@ private struct EventsModel: Model {
     @Test func `what is wrong with the request ends the race at once`() async throws {
         let runners = ["a/1", "b/2"].map { Runner($0) }
         runners[0].finish(.fail(ParleyError(.invalid, "no messages")))
-        #expect(await failure(Race("quick", of: runners))?.kind == .invalid)
+        #expect(await failure(Route.race("quick", of: runners))?.kind == .invalid)
         #expect(runners[1].wasCancelled)
     }
 
     @Test func `a race whose client leaves cancels every member`() async throws {
         let (started, continuation) = AsyncStream.makeStream(of: Void.self)
         let runners = ["a/1", "b/2"].map { name in Runner(name) { continuation.yield() } }
-        let task = Task { await failure(Race("quick", of: runners)) }
+        let task = Task { await failure(Route.race("quick", of: runners)) }
         var count = 0
         for await _ in started {
             count += 1
@@ -114,7 +114,7 @@ private struct EventsModel: Model {
 
     @Test func `of two that answer only one is kept open`() async throws {
         let sources = [QuietEvents(), QuietEvents()]
-        let race = Race(
+        let race = Route.race(
             "quick", of: zip(["a/1", "b/2"], sources).map { EventsModel(name: $0, events: $1) })
         _ = try await race.answer(makeCall())
         #expect(sources.filter { $0.isGivenUp.load(ordering: .acquiring) }.count == 1)

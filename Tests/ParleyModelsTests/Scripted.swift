@@ -77,6 +77,18 @@ struct ScriptedSource: UpstreamSource {
     }
 }
 
+extension Route {
+    /// A route over models of which nothing is known beside what they answer.
+    static func fallback(_ name: String, of members: [any Model]) -> Route {
+        Route(name, RouteRules(.fallback), of: members.map { RouteMember($0) })
+    }
+
+    /// A race of such models.
+    static func race(_ name: String, of members: [any Model]) -> Route {
+        Route(name, RouteRules(.race), of: members.map { RouteMember($0) })
+    }
+}
+
 func makeCall(
     _ connector: any Connector = SleepyConnector(), deadline: NIODeadline = .now() + .hours(1)
 ) -> Call {
@@ -98,5 +110,17 @@ func failure(_ model: any Model, _ call: Call = makeCall()) async -> ParleyError
         return nil
     } catch {
         return error
+    }
+}
+
+/// Steele and Vigna's splitmix64: the same numbers in every run.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
     }
 }

@@ -10,7 +10,7 @@ import Testing
 @Suite struct SpreadTests {
     /// One call's picks: a random number for each in, the members' indices out.
     struct Row: CustomTestStringConvertible, Sendable {
-        var strategy: SpreadStrategy
+        var strategy: RouteStrategy
         var members: [(priority: Int, weight: Double)]
         var turn: UInt = 0
         var draws: [Double] = [0, 0, 0, 0, 0]
@@ -18,6 +18,14 @@ import Testing
 
         var testDescription: String { "\(strategy) \(members) turn \(turn) \(draws)" }
     }
+
+    static func picker(
+        _ strategy: RouteStrategy, _ members: [(priority: Int, weight: Double)], turn: UInt = 0
+    ) -> MemberPicker {
+        MemberPicker(strategy, members: members.map { .init(priority: $0.priority, weight: $0.weight) }, turn: turn)
+    }
+
+    private let well: (Int) -> UpstreamHealth.Look = { _ in UpstreamHealth.Look() }
 
     static let three: [(priority: Int, weight: Double)] = [(0, 1), (0, 1), (0, 1)]
     static let shares: [(priority: Int, weight: Double)] = [(0, 1), (0, 2), (0, 1)]
@@ -49,26 +57,33 @@ import Testing
             Row(strategy: .roundRobin, members: [], picks: []),
         ])
     func picks(row: Row) {
-        var picker = MemberPicker(row.strategy, members: row.members, turn: row.turn)
-        #expect(row.picks.indices.map { picker.next(row.draws[$0]) } == row.picks)
-        #expect(picker.next(0) == nil)
+        var picker = Self.picker(row.strategy, row.members, turn: row.turn)
+        #expect(
+            row.picks.indices.map { index in picker.next(random: { row.draws[index] }, look: well)?.index } == row.picks
+        )
+        #expect(picker.next(random: { 0 }, look: well) == nil)
     }
 
     @Test("Over many calls the first picks are as the strategy says")
     func distribution() {
         var seed = SeededGenerator(state: 42)
-        func firsts(_ strategy: SpreadStrategy) -> [Int] {
+        func firsts(_ strategy: RouteStrategy) -> [Int] {
             var counts = [0, 0, 0]
-            for turn in 0..<4000 as Range<UInt> {
-                var picker = MemberPicker(strategy, members: Self.shares, turn: turn)
-                if let first = picker.next(.random(in: 0..<1, using: &seed)) { counts[first] += 1 }
+            for turn in 0..<40_000 as Range<UInt> {
+                var picker = Self.picker(strategy, Self.shares, turn: turn)
+                if let first = picker.next(random: { .random(in: 0..<1, using: &seed) }, look: well) {
+                    counts[first.index] += 1
+                }
             }
             return counts
         }
-        #expect(firsts(.roundRobin) == [1334, 1333, 1333])
-        #expect(firsts(.random).allSatisfy { (1200...1470).contains($0) })
-        let weighted = firsts(.weighted)
-        #expect((870...1130).contains(weighted[0]) && (1850...2150).contains(weighted[1]))
+        #expect(firsts(.roundRobin) == [13_334, 13_333, 13_333])
+        for (counts, shares) in [(firsts(.random), [1, 1, 1]), (firsts(.weighted), [1, 2, 1])] {
+            for (count, share) in zip(counts, shares) {
+                let expected = 40_000.0 * Double(share) / Double(shares.reduce(0, +))
+                #expect(abs(Double(count) - expected) <= 0.02 * 40_000, "\(counts)")
+            }
+        }
     }
 
     @Test("Each call begins with the next member, and a member that fails is followed by the others")
@@ -76,7 +91,7 @@ import Testing
         let first = ScriptedModel("a/1", .answer("first"))
         let second = ScriptedModel("b/2", .fail(ParleyError(.upstreamUnavailable, "down")))
         let third = ScriptedModel("c/3", .answer("third"))
-        let route = Spread("r", .roundRobin, of: [.init(first), .init(second), .init(third)])
+        let route = Route("r", RouteRules(.roundRobin), of: [.init(first), .init(second), .init(third)])
         var answers: [String] = []
         for _ in 0..<6 { answers.append(try await answerer(route)) }
         #expect(answers == ["first", "third", "third", "first", "third", "third"])
@@ -86,23 +101,23 @@ import Testing
     func failures() async {
         let invalid = ParleyError(.invalid, "no")
         let next = ScriptedModel("b/2", .answer("second"))
-        let stopping = Spread(
-            "r", .random, of: [.init(ScriptedModel("a/1", .fail(invalid))), .init(next)], random: { 0 })
+        let stopping = Route(
+            "r", RouteRules(.random), of: [.init(ScriptedModel("a/1", .fail(invalid))), .init(next)], random: { 0 })
         #expect(await failure(stopping) == invalid)
         #expect(next.calls.isEmpty)
         let down = ["a/1", "b/2"].map { ScriptedModel($0, .fail(ParleyError(.upstreamUnavailable, "down"))) }
-        let route = Spread("r", .random, of: down.map { .init($0) }, random: { 0.9 })
+        let route = Route("r", RouteRules(.random), of: down.map { .init($0) }, random: { 0.9 })
         #expect(
             await failure(route)?.message
                 == "All models of \"r\" that were tried failed: b/2 (unavailable), a/1 (unavailable).")
-        #expect(await failure(Spread("r", .weighted, of: []))?.kind == .internalError)
+        #expect(await failure(Route("r", RouteRules(.weighted), of: []))?.kind == .internalError)
     }
 
     @Test("Parallel calls take turns that are each taken once")
     func parallel() async {
-        let turns = Spread.Turns()
+        let state = RouteState()
         let taken = await withTaskGroup(of: UInt.self) { group in
-            for _ in 0..<200 { group.addTask { turns.take() } }
+            for _ in 0..<200 { group.addTask { state.takeTurn() } }
             return await group.reduce(into: Set<UInt>()) { $0.insert($1) }
         }
         #expect(taken == Set(0..<200))
@@ -113,7 +128,7 @@ import Testing
         let entries = [
             Blueprint.Entry(
                 "pool/*",
-                .route(Blueprint.Route(.spread(.roundRobin), of: [Blueprint.Member("a/*"), Blueprint.Member("b/*")])))
+                .route(Blueprint.Route(.roundRobin, of: [Blueprint.Member("a/*"), Blueprint.Member("b/*")])))
         ]
         let (directory, problems) = Directory.build(
             Blueprint(entries), sources: [ScriptedSource(name: "a"), ScriptedSource(name: "b")])
@@ -132,7 +147,7 @@ import Testing
             Blueprint.Member("a/1", priority: 2), Blueprint.Member("a/2", weight: 0),
             Blueprint.Member("a/3", weight: 9),
         ]
-        let route = Blueprint.Route(.spread(.weighted), of: members)
+        let route = Blueprint.Route(.weighted, of: members)
         let (directory, _) = Directory.build(
             Blueprint([Blueprint.Entry("r", .route(route))]), sources: [ScriptedSource(name: "a")])
         guard case .model(let model) = directory.resolve("r") else {
@@ -140,17 +155,5 @@ import Testing
             return
         }
         for _ in 0..<20 { #expect(try await answerer(model) == "a/3") }
-    }
-}
-
-/// Steele and Vigna's splitmix64: the same numbers in every run.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

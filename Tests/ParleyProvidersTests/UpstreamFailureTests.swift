@@ -109,6 +109,17 @@ struct UpstreamFailureTests {
         #expect(keys.pick(at: now + .seconds(61)).secret == "b")
     }
 
+    @Test("A failure says whether another key is at hand")
+    func spare() {
+        let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+        let keys = Credentials(["a", "b"])
+        let refused = ParleyError(.unauthenticated, "")
+        #expect(keys.note(refused, of: keys.pick(at: now), at: now).hasSpareCredential)
+        #expect(!keys.note(ParleyError(.timeout, ""), of: keys.pick(at: now), at: now).hasSpareCredential)
+        #expect(!keys.note(refused, of: Credential(index: 1, secret: "b"), at: now).hasSpareCredential)
+        #expect(!Credentials(["a"]).note(refused, of: Credential(index: 0, secret: "a"), at: now).hasSpareCredential)
+    }
+
     @Test("A single key is used however often it was refused")
     func single() {
         let now = NIODeadline.now()

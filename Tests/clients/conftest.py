@@ -18,7 +18,7 @@ import openai
 import pytest
 import yaml
 
-pytest_plugins = ["matrix"]
+pytest_plugins = ["matrix", "printed"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEY = "sk-parley-test-0123456789abcdefghij"
 UPSTREAM_KEY = "upstream-key"

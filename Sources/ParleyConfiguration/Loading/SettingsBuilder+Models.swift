@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import ParleyModels
-
 extension SettingsBuilder {
     /// What belongs to a route, and what to a reasoning chain.
     private static let routeOnly = [
@@ -72,9 +70,6 @@ extension SettingsBuilder {
             report.error(mark, path + ".of", "needs at least one model")
         }
         guard let strategy = section.choice("route", RouteSettings.Strategy.self) else { return nil }
-        if Blueprint.Route.Kind(strategy) == nil, let mark = section["route"]?.mark {
-            report.warning(mark, path + ".route", "\(strategy.rawValue) is not built yet; calls answer 501")
-        }
         var route = RouteSettings(strategy: strategy, of: members(section, path))
         route.retry = Self.retry(section.section("retry"))
         route.timeout = Self.timeout(section.section("timeout"))

@@ -58,8 +58,11 @@ public struct Assembler: Sendable {
                 "Only the built-in \"demo\" model is there: set OPENAI_API_KEY (or another provider's variable) "
                 + "and start again, or name a provider in parley.yaml."
         }
+        let health = health(of: made, after: previous)
+        let prices = PriceBook(settings.prices, providers: made.map(\.setup))
         let (directory, problems) = Directory.build(
-            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, cache: cache)
+            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, cache: cache,
+            cost: { upstream, usage in prices.cost(of: usage, at: upstream).map { Double($0) / 1e9 } }, health: health)
         for problem in problems {
             let position =
                 settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
@@ -71,10 +74,18 @@ public struct Assembler: Sendable {
         cache?.resize(settings.cache.memory)
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
-            lists: ModelLists(directory, providers: providers), defaultModel: settings.defaults.model,
+            health: health, lists: ModelLists(directory, providers: providers),
+            prices: prices, defaultModel: settings.defaults.model,
             timeouts: timeouts, isStrict: settings.defaults.strict,
             conversations: ConversationRules(settings.conversations), hint: hint, loaded: loaded)
         return (snapshot, diagnostics)
+    }
+
+    /// How the upstreams fare: what is known of those that are the same as before goes on.
+    private func health(of made: [Snapshot.MadeProvider], after previous: Snapshot?) -> HealthBook {
+        guard let previous else { return HealthBook() }
+        let same = made.filter { provider in previous.made.contains { $0.setup == provider.setup } }
+        return HealthBook(after: previous.health, keeping: Set(same.map(\.setup.name)))
     }
 
     private func make(
@@ -102,27 +113,17 @@ public struct Assembler: Sendable {
                 case .reason(let reason):
                     return Blueprint.Entry(model.name, .reason(Blueprint.Chain(reason)))
                 }
-            }, retry: RetryPolicy(settings.defaults.retry), cacheTTL: TimeAmount(settings.cache.ttl))
+            }, retry: RetryPolicy(settings.defaults.retry),
+            breaker: ParleyModels.BreakerSettings(settings.defaults.breaker),
+            cacheTTL: TimeAmount(settings.cache.ttl))
     }
 
     private func entry(_ name: String, _ route: RouteSettings, _ settings: Settings) -> Blueprint.Entry {
-        guard let kind = Blueprint.Route.Kind(route.strategy) else {
-            return Blueprint.Entry(
-                name, .unavailable(Self.unbuilt(name, "route: \(route.strategy.rawValue)")))
-        }
-        let members = route.of.map { Blueprint.Member($0.model, priority: $0.priority, weight: $0.weight) }
-        let retry =
-            route.retry == RetryOverrides()
-            ? nil : RetryPolicy(settings.defaults.retry.applying(route.retry))
-        return Blueprint.Entry(
-            name, .route(Blueprint.Route(kind, of: members, retry: retry)),
+        Blueprint.Entry(
+            name, .route(Blueprint.Route(route, settings.defaults)),
             overrides: FieldOverride.list(params: route.params, force: SettingMap()),
-            timeouts: ParleyCore.TimeoutOverrides(route.timeout), cacheTTL: route.cacheTTL.map { TimeAmount($0) })
-    }
-
-    private static func unbuilt(_ name: String, _ what: String) -> ParleyError {
-        ParleyError(
-            .notImplemented, "The model \"\(name)\" uses `\(what)`, which is not built yet.", code: "not_implemented")
+            timeouts: ParleyCore.TimeoutOverrides(route.timeout), system: route.system,
+            cacheTTL: route.cacheTTL.map { TimeAmount($0) })
     }
 }
 
@@ -133,4 +134,6 @@ private struct SourceAdapter: UpstreamSource {
     var name: String { source.name }
 
     func model(_ id: String) -> (any Model)? { source.model(id) }
+
+    func dialect(of id: String, for call: Call) -> DialectID? { source.dialect(of: id, for: call) }
 }

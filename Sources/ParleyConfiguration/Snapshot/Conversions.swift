@@ -38,17 +38,51 @@ extension RetryPolicy {
     }
 }
 
-extension Blueprint.Route.Kind {
-    /// The strategy of settings; nil for one that is not built.
-    init?(_ strategy: RouteSettings.Strategy) {
+extension RouteStrategy {
+    init(_ strategy: RouteSettings.Strategy) {
         switch strategy {
         case .fallback: self = .fallback
-        case .roundRobin: self = .spread(.roundRobin)
-        case .random: self = .spread(.random)
-        case .weighted: self = .spread(.weighted)
+        case .roundRobin: self = .roundRobin
+        case .random: self = .random
+        case .weighted: self = .weighted
+        case .leastBusy: self = .leastBusy
+        case .fastest: self = .fastest
         case .race: self = .race
-        case .leastBusy, .fastest: return nil
         }
+    }
+}
+
+extension AffinityKind {
+    init(_ affinity: RouteSettings.Affinity) {
+        switch affinity {
+        case .conversation: self = .conversation
+        case .user: self = .user
+        case .key: self = .key
+        case .none: self = .none
+        }
+    }
+}
+
+extension ParleyModels.BreakerSettings {
+    init(_ settings: ParleyConfiguration.BreakerSettings) {
+        self.init(failures: settings.failures, cooldown: TimeAmount(settings.cooldown))
+    }
+}
+
+extension Blueprint.Route {
+    init(_ route: RouteSettings, _ defaults: DefaultsSettings) {
+        self.init(
+            RouteStrategy(route.strategy),
+            of: route.of.map { Blueprint.Member($0.model, priority: $0.priority, weight: $0.weight) })
+        if route.retry != RetryOverrides() { retry = RetryPolicy(defaults.retry.applying(route.retry)) }
+        if route.breaker != BreakerOverrides() {
+            breaker = ParleyModels.BreakerSettings(defaults.breaker.applying(route.breaker))
+        }
+        hedge = route.hedge.map { HedgeSettings(after: TimeAmount($0.after), budget: $0.budget) }
+        affinity = AffinityKind(route.affinity)
+        onContextExceeded = route.onContextExceeded
+        onContentFilter = route.onContentFilter
+        resumes = route.resume
     }
 }
 
@@ -96,6 +130,26 @@ extension FieldOverride {
     static func list(params: SettingMap, force: SettingMap) -> [FieldOverride] {
         params.entries.map { FieldOverride(name: $0.name, json: $0.value.json, force: false) }
             + force.entries.map { FieldOverride(name: $0.name, json: $0.value.json, force: true) }
+    }
+}
+
+extension PriceBook {
+    /// The prices of a configuration.
+    convenience init(_ settings: [PriceSettings], providers: [ProviderSetup]) {
+        var overrides: [String: Price] = [:]
+        for entry in settings where overrides[entry.model] == nil {
+            guard let input = Price.picodollars(entry.input), let output = Price.picodollars(entry.output) else {
+                continue
+            }
+            var price = Price(input: input, output: output)
+            price.cacheRead = entry.cacheRead.flatMap { Price.picodollars($0) }
+            overrides[entry.model] = price
+        }
+        let known = providers.map { setup in
+            let renames = setup.models.map { ($0.name, $0.upstream) }
+            return (setup.name, Provider(kind: setup.kind, renames: Dictionary(renames) { _, last in last }))
+        }
+        self.init(providers: Dictionary(known) { first, _ in first }, overrides: overrides)
     }
 }
 

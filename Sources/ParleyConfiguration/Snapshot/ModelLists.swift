@@ -60,6 +60,9 @@ public final class ModelLists: Sendable {
         return model
     }
 
+    /// What the model called `name` is made of, and how its upstreams fare, as JSON; nil where there is none.
+    public func explanation(of name: String) -> JSONValue? { directory.tree(of: name)?.json }
+
     /// What its provider says about a model, by the name clients use.
     public func description(of name: String) -> ListedModel? {
         state.withLock { $0.descriptions[name] }

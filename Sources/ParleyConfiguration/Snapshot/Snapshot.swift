@@ -28,8 +28,12 @@ public final class Snapshot: Sendable {
     public let providers: [any ModelSource]
     /// The providers with what they were made of, for the next configuration.
     let made: [MadeProvider]
+    /// How the upstreams fare, for the next configuration.
+    let health: HealthBook
     /// The models by name, together with what the providers list.
     public let lists: ModelLists
+    /// What upstreams cost, and how much they can read.
+    public let prices: PriceBook
     /// The model of a request that names none.
     public let defaultModel: String?
     /// Time limits where neither model nor provider sets any.
@@ -44,15 +48,18 @@ public final class Snapshot: Sendable {
     public let loaded: Int
 
     init(
-        server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], lists: ModelLists,
-        defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides, isStrict: Bool,
+        server: ServerRules, keys: KeyTable, providers: [any ModelSource], made: [MadeProvider], health: HealthBook,
+        lists: ModelLists, prices: PriceBook, defaultModel: String?, timeouts: ParleyCore.TimeoutOverrides,
+        isStrict: Bool,
         conversations: ConversationRules, hint: String?, loaded: Int
     ) {
         self.server = server
         self.keys = keys
         self.providers = providers
         self.made = made
+        self.health = health
         self.lists = lists
+        self.prices = prices
         self.defaultModel = defaultModel
         self.timeouts = timeouts
         self.isStrict = isStrict

@@ -69,10 +69,10 @@ extension SettingsTable {
         Setting("jwt.jwks", .url(["https", "http"]), built: false, "The issuer's public keys. Required."),
         Setting("jwt.team_claim", .string, built: false, "The claim that names the team. Absent: none."),
         Setting("jwt.models", .oneOrMany(.pattern), built: false, "The names such callers may use. Absent: all."),
-        Setting("prices", .named, built: false, "Prices in US dollars per million tokens; win over the built-in ones."),
-        Setting("prices.*", .section, built: false, "One upstream, as `provider/model`."),
-        Setting("prices.*.input", money, built: false, "Tokens read. Required."),
-        Setting("prices.*.cache_read", money, built: false, "Tokens from the upstream's cache. Absent: as `input`."),
-        Setting("prices.*.output", money, built: false, "Tokens written. Required."),
+        Setting("prices", .named, "Prices in US dollars per million tokens; win over the built-in ones."),
+        Setting("prices.*", .section, "One upstream, as `provider/model`."),
+        Setting("prices.*.input", money, "Tokens read. Required."),
+        Setting("prices.*.cache_read", money, "Tokens from the upstream's cache. Absent: as `input`."),
+        Setting("prices.*.output", money, "Tokens written. Required."),
     ]
 }

@@ -70,10 +70,10 @@ extension SettingsTable {
     static let storage: [Setting] = [
         Setting(
             "store", .store,
-            "Where sign-ins are kept: `sqlite:PATH`, meant from the file's folder. Absent: SQLite in the state folder. "
+            "Where sign-ins and the account of calls are kept: `sqlite:PATH`, meant from the file's folder. Absent: SQLite in the state folder. "
                 + "`postgres://user:password@host/database` is not built yet."),
-        Setting("retention", .section, built: false, "How long stored records are kept."),
-        Setting("retention.requests", span, "90d", built: false, "Request records."),
+        Setting("retention", .section, "How long stored records are kept."),
+        Setting("retention.requests", span, "90d", "The account of calls."),
         Setting("retention.rollups", span, "2y", built: false, "Hourly and daily sums."),
         Setting("retention.bodies", span, "7d", built: false, "Captured bodies."),
         Setting("retention.conversations", span, "30d", built: false, "Conversations."),

@@ -261,6 +261,7 @@ extension ChatStreamRelay {
                 keeps = false
             }
             if keeps {
+                observed.pieces &+= 1
                 if to < from { memmove(frames, from, end, to) }
                 to += end - from
             }

@@ -3,6 +3,7 @@
 
 import NIOCore
 import NIOHTTP1
+import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 import ParleyModels
@@ -22,8 +23,20 @@ extension Exchange {
         if route == .health {
             object["models"] = .int(snapshot.lists.directory.names.count)
             object["providers"] = .int(snapshot.providers.count)
+            if let health = shard.gateway.ledger?.health { note(health, in: &object) }
         }
         answer(.object(object))
+    }
+
+    /// Calls are answered while their account cannot be written, so that the status stays 200; a monitor can see it all
+    /// the same. Which file it is, and why, is in the log and not for everybody.
+    private func note(_ health: LedgerHealth, in object: inout JSONObject) {
+        guard health.failure != nil || health.lost > 0 else { return }
+        if health.failure != nil { object["status"] = "degraded" }
+        object["ledger"] = [
+            "status": health.failure == nil ? "ok" : "failing", "waiting": .int(health.waiting),
+            "lost": .int(health.lost),
+        ]
     }
 
     /// Sends a JSON value as the whole answer.

@@ -75,6 +75,9 @@ public final class AccessLog {
         line.writeText(" finish=", record.finish)
         line.writeText(" error=", record.error)
         line.writeNumber(" error_at=", record.errorOffset)
+        line.writeMoney(" cost=", record.cost)
+        if !record.degraded.isEmpty { line.writeText(" degraded=", record.degraded.joined(separator: ", ")) }
+        if !record.attemptDetails.isEmpty { writeTried(record.attemptDetails, into: &line) }
         line.write("\n")
     }
 
@@ -105,7 +108,45 @@ public final class AccessLog {
         line.writeJSON(",\"finish\":", record.finish)
         line.writeJSON(",\"error\":", record.error)
         line.writeNumber(",\"error_at\":", record.errorOffset)
+        line.writeMoney(",\"cost_usd\":", record.cost)
+        if !record.degraded.isEmpty {
+            line.writeJSON(",\"degraded\":", record.degraded.joined(separator: ", "))
+        }
+        if !record.attemptDetails.isEmpty { writeDetails(record.attemptDetails, into: &line) }
         line.write("}\n")
+    }
+
+    /// Each attempt as upstream, what became of it, how long it took, and what led to it: `a/b:timeout:213ms:first,…`.
+    @inline(never)
+    private func writeTried(_ attempts: [AccessRecord.Attempt], into line: inout LineWriter) {
+        line.write(" tried=")
+        for (index, attempt) in attempts.enumerated() {
+            if index > 0 { line.write(",") }
+            line.writeValue(attempt.upstream)
+            line.write(":")
+            line.writeValue(attempt.failure ?? (attempt.elapsed == nil ? "open" : "ok"))
+            line.write(":")
+            line.write(Int(max(0, attempt.elapsed ?? 0) / 1000))
+            line.write("ms")
+            if let why = attempt.why {
+                line.write(":")
+                line.writeValue(why)
+            }
+        }
+    }
+
+    @inline(never)
+    private func writeDetails(_ attempts: [AccessRecord.Attempt], into line: inout LineWriter) {
+        line.write(",\"attempts_detail\":[")
+        for (index, attempt) in attempts.enumerated() {
+            line.write(index > 0 ? ",{" : "{")
+            line.writeJSON("\"upstream\":", attempt.upstream)
+            line.writeJSON(",\"why\":", attempt.why)
+            line.writeJSON(",\"failure\":", attempt.failure)
+            line.writeMilliseconds(",\"ms\":", attempt.elapsed)
+            line.write("}")
+        }
+        line.write("]")
     }
 }
 
@@ -135,11 +176,34 @@ extension AccessRecord {
     fileprivate var room: Int {
         LineWriter.room(for: method) + LineWriter.room(for: path) + LineWriter.room(for: id)
             + LineWriter.room(for: key) + LineWriter.room(for: model) + LineWriter.room(for: upstream)
-            + LineWriter.room(for: finish) + LineWriter.room(for: error)
+            + LineWriter.room(for: finish) + LineWriter.room(for: error) + rareRoom
+    }
+}
+
+extension AccessRecord {
+    /// The room of what few records have.
+    private var rareRoom: Int {
+        guard !attemptDetails.isEmpty || !degraded.isEmpty else { return 0 }
+        // A text that is cut is at most as long as its parts.
+        let missing = degraded.reduce(0) { $0 + LineWriter.room(for: $1) + 16 }
+        return attemptDetails.reduce(missing) { room, attempt in
+            room + LineWriter.room(for: attempt.upstream) + LineWriter.room(for: attempt.failure)
+                + LineWriter.room(for: attempt.why) + 128
+        }
     }
 }
 
 extension LineWriter {
+    /// Appends nanodollars as US dollars with all nine places.
+    fileprivate mutating func writeMoney(_ name: StaticString, _ nanodollars: Int?) {
+        guard let nanodollars else { return }
+        write(name)
+        let (whole, rest) = max(0, nanodollars).quotientAndRemainder(dividingBy: 1_000_000_000)
+        write(whole)
+        write(".")
+        write(rest, width: 9)
+    }
+
     fileprivate mutating func writeText(_ name: StaticString, _ value: String?) {
         guard let value else { return }
         write(name)

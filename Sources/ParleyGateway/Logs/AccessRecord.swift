@@ -13,6 +13,26 @@ public struct AccessRecord: Sendable, Equatable {
         case cancelled
     }
 
+    /// One attempt.
+    public struct Attempt: Sendable, Equatable {
+        /// The upstream as `provider/model`.
+        public var upstream: String
+        /// What led to it.
+        public var why: String?
+        /// Why it failed; nil for the one that answered.
+        public var failure: String?
+        /// How long it took, in microseconds.
+        public var elapsed: Int64?
+
+        /// An attempt.
+        public init(upstream: String, why: String? = nil, failure: String? = nil, elapsed: Int64? = nil) {
+            self.upstream = upstream
+            self.why = why
+            self.failure = failure
+            self.elapsed = elapsed
+        }
+    }
+
     /// When the request began, in milliseconds since 1970 (`LogTimestamp.now()`).
     public var time: Int64
     /// The request's id, as in `x-request-id`.
@@ -55,6 +75,12 @@ public struct AccessRecord: Sendable, Equatable {
     public var finish: String?
     /// The class of failure, a `ParleyError.Kind`.
     public var error: String?
+    /// What the call cost, in nanodollars; nil where nobody knows.
+    public var cost: Int?
+    /// What the answer was made without.
+    public var degraded: [String] = []
+    /// The attempts, where there is more to say of them than which upstream answered.
+    public var attemptDetails: [Attempt] = []
     /// Where in the upstream's stream the failure came, in bytes; where the stream itself was at fault.
     public var errorOffset: Int?
 

@@ -19,8 +19,9 @@ extension Exchange {
     func pass(_ path: PassedPath, _ key: KeyRecord) async throws(ParleyError) {
         let body: any PassedAnswer
         let head: AnswerHead
+        let reply: Reply
         do throws(ParleyError) {
-            (body, head) = try await passedAnswer(path, key)
+            (body, head, reply) = try await passedAnswer(path, key)
         } catch {
             // What the client itself did wrong meanwhile is the better reason.
             throw request.failure ?? error
@@ -31,12 +32,18 @@ extension Exchange {
             client.attach(nil)
             observe(body.observed)
         }
-        try await relay(body, head, by: .now() + (snapshot.timeouts.total ?? .minutes(10)))
+        do throws(ParleyError) {
+            try await relay(body, head, by: .now() + (snapshot.timeouts.total ?? .minutes(10)))
+        } catch {
+            reply.end(body.observed, error)
+            throw error
+        }
+        reply.end(body.observed, nil)
     }
 
     private func passedAnswer(
         _ path: PassedPath, _ key: KeyRecord
-    ) async throws(ParleyError) -> (any PassedAnswer, AnswerHead) {
+    ) async throws(ParleyError) -> (any PassedAnswer, AnswerHead, Reply) {
         var passed = PassedRequest(
             path.kind, method: request.head.method.rawValue, path: path.path,
             query: try PassedPath.query(of: request.head.target))
@@ -45,6 +52,7 @@ extension Exchange {
         let opening = try await readOpening(of: passed, isGuarded: isGuarded)
         let choice = try await choose(for: passed, named: opening.model, isOpen: opening.isOpen, key)
         record.model = choice.name
+        operation = .pass
         let total = snapshot.timeouts.total ?? .minutes(10)
         var call = Call(
             id: id, dialect: dialect.id, operation: .pass(passed), model: choice.name ?? "", stream: false,
@@ -61,9 +69,10 @@ extension Exchange {
         }
         let reply = try await choice.model.answer(call)
         guard case .client(let body) = reply.content, let answer = body as? any PassedAnswer else {
+            reply.giveUp()
             throw ParleyError(.internalError, "The answer is none that can be passed on.")
         }
-        return (answer, passedHead(answer, reply, choice))
+        return (answer, passedHead(answer, reply, choice), reply)
     }
 
     // MARK: The model in the body

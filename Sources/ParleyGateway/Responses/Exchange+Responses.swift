@@ -27,6 +27,12 @@ extension Exchange {
         call.original = call.body
         call.body = expanded
         call.reading = nil
+        // A route keeps to the provider that can read what it has encrypted.
+        if let origin = chain.last?.provider, RequestLook.mayBeBound(expanded) {
+            var affinity = call.affinity ?? Affinity()
+            affinity.origin = origin
+            call.affinity = affinity
+        }
         return reference.mustKeep
     }
 

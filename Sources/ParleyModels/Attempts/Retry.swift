@@ -11,17 +11,23 @@ public struct Retry: Model {
     /// The name of the model that is tried.
     public var name: String { model.name }
 
-    private let model: any Model
-    private let policy: RetryPolicy
+    let model: any Model
+    let policy: RetryPolicy
+    /// The upstream's health, where others can be asked while it should be left alone.
+    private let yielding: UpstreamHealth?
     private let random: @Sendable () -> Double
 
     /// Wraps `model`; `random` gives numbers in 0 ..< 1 for the jitter.
+    ///
+    /// - Parameter yielding: how the upstream fares, where there are others to ask: it is not tried again once it should
+    ///   be left alone.
     public init(
-        _ model: any Model, policy: RetryPolicy,
+        _ model: any Model, policy: RetryPolicy, yielding: UpstreamHealth? = nil,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.model = model
         self.policy = policy
+        self.yielding = yielding
         self.random = random
     }
 
@@ -39,6 +45,7 @@ public struct Retry: Model {
                     return try await model.answer(call)
                 } catch {
                     guard call.isRepeatable else { throw error }
+                    if let yielding, !error.hasSpareCredential, !yielding.isAvailable(at: .now()) { throw error }
                     action = machine.next(.failed(error, remaining: call.deadline - .now(), random: random()))
                 }
             case .wait(let time):

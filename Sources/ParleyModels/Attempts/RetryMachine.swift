@@ -41,6 +41,15 @@ public struct RetryMachine: Sendable {
             made = made.clampedSum(1)
             return .attempt
         case .failed(let error, let remaining, let random):
+            if error.hasSpareCredential, remaining > .zero {
+                // A key that was refused says nothing of the next one, which is asked at once: each rests when it fails,
+                // so that this ends. One that is used too often is a failed try as any other, but nothing is waited for.
+                if error.retryClass == nil { return .attempt }
+                if let reason = error.retryClass, made < policy.attempts, policy.on.contains(reason) {
+                    made = made.clampedSum(1)
+                    return .attempt
+                }
+            }
             guard made < policy.attempts, let reason = error.retryClass, policy.on.contains(reason),
                 let time = wait(after: error, random: random), time < remaining
             else { return .fail(error) }

@@ -14,9 +14,9 @@ public struct Cached: Model {
     /// The name it has.
     public var name: String { model.name }
 
-    private let model: any Model
+    let model: any Model
     private let cache: AnswerCache
-    private let ttl: TimeAmount
+    let ttl: TimeAmount
 
     /// Keeps answers of `model` in `cache` for as long as `ttl`.
     public init(_ model: any Model, in cache: AnswerCache, ttl: TimeAmount) {

@@ -19,6 +19,19 @@ struct Assembly: Sendable {
     struct Found: Sendable {
         var model: any Model
         var height: Int
+        /// How the upstreams below fare; none outside a route.
+        var healths: [UpstreamHealth] = []
+        /// What the only upstream below speaks.
+        var dialect: (@Sendable (Call) -> DialectID?)?
+    }
+
+    /// What the routes above say of the upstreams below.
+    struct Terms: Hashable {
+        var retry: RetryPolicy
+        /// When an upstream is left alone; nil outside a route, where there is no other.
+        var breaker: BreakerSettings?
+        /// Whether there are others to ask.
+        var yields = false
     }
 
     /// What one round of assembling found out.
@@ -38,28 +51,33 @@ struct Assembly: Sendable {
 
     struct MadeKey: Hashable {
         var name: String
-        var retry: RetryPolicy
+        var terms: Terms
     }
 
-    let retry: RetryPolicy
+    let terms: Terms
+    let breaker: BreakerSettings
+    let book: HealthBook
     /// Where answers are kept; nil keeps none.
     let cache: AnswerCache?
     private let cacheTTL: TimeAmount
     let sources: [String: any UpstreamSource]
     let exact: [String: Blueprint.Entry]
     let wildcards: [(pattern: NamePattern, entry: Blueprint.Entry)]
-    /// The turns of the routes that count theirs, by the entries' names.
-    let turns: [String: Spread.Turns]
+    /// What the routes remember, by the entries' names.
+    let states: [String: RouteState]
     /// The provider of each model that may be asked for without naming one.
     var bare: [String: String] = [:]
     /// What inner calls cost.
     let cost: InnerCost?
 
     init(
-        _ blueprint: Blueprint, sources: [any UpstreamSource], cache: AnswerCache? = nil, cost: InnerCost? = nil
+        _ blueprint: Blueprint, sources: [any UpstreamSource], _ book: HealthBook, cache: AnswerCache? = nil,
+        cost: InnerCost? = nil
     ) {
         self.cost = cost
-        retry = blueprint.retry
+        terms = Terms(retry: blueprint.retry)
+        breaker = blueprint.breaker
+        self.book = book
         cacheTTL = blueprint.cacheTTL
         self.cache = cache
         self.sources = Dictionary(sources.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -74,8 +92,7 @@ struct Assembly: Sendable {
             }
         }
         self.exact = exact
-        turns = Dictionary(
-            blueprint.entries.map { ($0.name, Spread.Turns()) }, uniquingKeysWith: { first, _ in first })
+        states = Dictionary(blueprint.entries.map { ($0.name, RouteState()) }, uniquingKeysWith: { first, _ in first })
         // Sorting is stable in fact but not by promise, so the file order is part of the key.
         self.wildcards = wildcards.enumerated().sorted { a, b in
             let (left, right) = (a.element.pattern.specificity, b.element.pattern.specificity)
@@ -85,32 +102,32 @@ struct Assembly: Sendable {
 
     /// The model that a client gets who asks for `name`, nil where there is none.
     func offer(_ name: String, _ findings: inout Findings) -> (any Model)? {
-        guard let found = find(name, retry, &findings) else { return nil }
+        guard let found = find(name, terms, &findings) else { return nil }
         guard cacheTTL > .zero, let cache, !(found.model is Cached) else { return found.model }
         if let entry = exact[name], entry.cacheTTL != nil { return found.model }
         return Cached(found.model, in: cache, ttl: cacheTTL)
     }
 
     /// The model called `name`, nil where there is none; `path` are the entries that lead here.
-    func find(_ name: String, _ retry: RetryPolicy, path: [String] = [], _ findings: inout Findings) -> Found? {
+    func find(_ name: String, _ terms: Terms, path: [String] = [], _ findings: inout Findings) -> Found? {
         if let entry = exact[name], path.last != name {
-            return enter(entry, as: name, star: nil, retry, path: path, &findings)
+            return enter(entry, as: name, star: nil, terms, path: path, &findings)
         }
-        if let upstream = upstream(name, retry) { return Found(model: upstream, height: 0) }
-        if let asked = strategy(in: name) { return chain(asked, as: name, retry, path: path, &findings) }
+        if let upstream = upstream(name, terms) { return upstream }
+        if let asked = strategy(in: name) { return chain(asked, as: name, terms, path: path, &findings) }
         for (pattern, entry) in wildcards where pattern.text != path.last {
             if let star = pattern.match(name) {
-                return enter(entry, as: name, star: star, retry, path: path, &findings)
+                return enter(entry, as: name, star: star, terms, path: path, &findings)
             }
         }
-        if let provider = bare[name] { return sources[provider]?.model(name).map { leaf($0, retry) } }
+        if let source = bare[name].flatMap({ sources[$0] }) { return leaf(name, source, terms) }
         return nil
     }
 
     /// The upstream that `name` says as `provider/model`.
-    func upstream(_ name: String, _ retry: RetryPolicy) -> (any Model)? {
+    func upstream(_ name: String, _ terms: Terms) -> Found? {
         guard let (source, id) = split(name), !id.isEmpty else { return nil }
-        return source.model(id).map { leaf($0, retry).model }
+        return leaf(id, source, terms)
     }
 
     /// The provider that a name begins with, and the rest of the name.
@@ -120,16 +137,25 @@ struct Assembly: Sendable {
         return (source, String(name[name.utf8.index(after: slash)...]))
     }
 
-    private func leaf(_ model: any Model, _ retry: RetryPolicy) -> Found {
-        Found(model: retry.attempts > 1 ? Retry(model, policy: retry) : model, height: 0)
+    /// The model `id` of a provider. Also one try may be followed by another with the provider's next key.
+    private func leaf(_ id: String, _ source: any UpstreamSource, _ terms: Terms) -> Found? {
+        guard let model = source.model(id) else { return nil }
+        guard let breaker = terms.breaker else {
+            return Found(model: Retry(model, policy: terms.retry), height: 0)
+        }
+        let health = book.health(of: model.name)
+        let watched = Retry(
+            Watched(model, health, breaker), policy: terms.retry, yielding: terms.yields ? health : nil)
+        return Found(
+            model: watched, height: 0, healths: [health], dialect: { source.dialect(of: id, for: $0) })
     }
 
     /// The model of an entry, unless the way there is a circle or too long.
     private func enter(
-        _ entry: Blueprint.Entry, as name: String, star: Substring?, _ retry: RetryPolicy, path: [String],
+        _ entry: Blueprint.Entry, as name: String, star: Substring?, _ terms: Terms, path: [String],
         _ findings: inout Findings
     ) -> Found? {
-        let key = MadeKey(name: name, retry: retry)
+        let key = MadeKey(name: name, terms: terms)
         if star == nil, let made = findings.made[key] { return made }
         if let start = path.firstIndex(of: entry.name) {
             let circle = (path[start...] + [entry.name]).joined(separator: " -> ")
@@ -140,7 +166,7 @@ struct Assembly: Sendable {
             findings.report(path.first ?? name, nil, Self.tooDeep)
             return nil
         }
-        guard let found = assemble(entry, as: name, star: star, retry, path + [entry.name], &findings) else {
+        guard let found = assemble(entry, as: name, star: star, terms, path + [entry.name], &findings) else {
             return nil
         }
         // A part that was made before brings its own height, which the path does not show.
@@ -153,64 +179,42 @@ struct Assembly: Sendable {
     }
 
     private func assemble(
-        _ entry: Blueprint.Entry, as name: String, star: Substring?, _ retry: RetryPolicy, _ path: [String],
+        _ entry: Blueprint.Entry, as name: String, star: Substring?, _ terms: Terms, _ path: [String],
         _ findings: inout Findings
     ) -> Found? {
         let inner: Found?
         switch entry.body {
         case .alias(let target):
-            inner = member(target, of: entry, star: star, retry, path, &findings)
-                .map { Found(model: Alias(name, of: $0.model), height: $0.height + 1) }
+            inner = member(target, of: entry, star: star, terms, path, &findings)
+                .map { found in
+                    var alias = found
+                    alias.model = Alias(name, of: found.model)
+                    alias.height += 1
+                    return alias
+                }
         case .route(let route):
-            inner = self.route(route, of: entry, as: name, star: star, retry, path, &findings)
+            inner = self.route(route, of: entry, as: name, star: star, terms, path, &findings)
         case .reason(let chain):
-            inner = self.chain(chain, of: entry, as: name, star: star, retry, path, &findings)
+            inner = self.chain(chain, of: entry, as: name, star: star, terms, path, &findings)
         case .unavailable(let error):
             inner = Found(model: Unavailable(name, error), height: 1)
         }
         guard var inner else { return nil }
-        if !entry.overrides.isEmpty || entry.timeouts != TimeoutOverrides() {
-            inner.model = Adjusted(inner.model, overrides: entry.overrides, timeouts: entry.timeouts)
+        if !entry.overrides.isEmpty || entry.timeouts != TimeoutOverrides() || entry.system != nil {
+            inner.model = Adjusted(
+                inner.model, overrides: entry.overrides, timeouts: entry.timeouts, system: entry.system)
         }
         if let cache, let ttl = entry.cacheTTL, ttl > .zero { inner.model = Cached(inner.model, in: cache, ttl: ttl) }
         return inner
     }
 
-    /// A route over the members that are there. Of a wildcard's members some may lack the model that was asked for;
-    /// of an exact name's none may.
-    private func route(
-        _ route: Blueprint.Route, of entry: Blueprint.Entry, as name: String, star: Substring?, _ retry: RetryPolicy,
-        _ path: [String], _ findings: inout Findings
-    ) -> Found? {
-        var members: [Spread.Member] = []
-        var height = 0
-        for described in route.ordered {
-            if let found = member(described.model, of: entry, star: star, route.retry ?? retry, path, &findings) {
-                members.append(.init(found.model, priority: described.priority, weight: described.weight))
-                height = max(height, found.height)
-            } else if star == nil, path.count > 1 {
-                return nil
-            }
-        }
-        if route.members.isEmpty { findings.report(entry.name, nil, "A route needs at least one model in `of`.") }
-        guard !members.isEmpty, star != nil || members.count == route.members.count else { return nil }
-        let model: any Model =
-            switch route.kind {
-            case .fallback: Fallback(name, of: members.map(\.model))
-            case .race: Race(name, of: members.map(\.model))
-            case .spread(let strategy):
-                Spread(name, strategy, of: members, turns: turns[entry.name] ?? Spread.Turns())
-            }
-        return Found(model: model, height: height + 1)
-    }
-
     func member(
-        _ reference: String, of entry: Blueprint.Entry, star: Substring?, _ retry: RetryPolicy, _ path: [String],
+        _ reference: String, of entry: Blueprint.Entry, star: Substring?, _ terms: Terms, _ path: [String],
         _ findings: inout Findings
     ) -> Found? {
         let name = star.map { NamePattern.substitute($0, in: reference) } ?? reference
         let before = findings.reports
-        if let found = find(name, retry, path: path, &findings) { return found }
+        if let found = find(name, terms, path: path, &findings) { return found }
         if findings.reports == before { findings.report(entry.name, reference, missing(name)) }
         return nil
     }
@@ -248,7 +252,7 @@ extension Assembly {
             if exact.keys.contains(where: NamePattern(reference).matches) { return }
             findings.report(entry.name, reference, missing(reference))
         } else if !isOpen {
-            _ = member(reference, of: entry, star: nil, retry, [entry.name], &findings)
+            _ = member(reference, of: entry, star: nil, terms, [entry.name], &findings)
         }
     }
 }

@@ -16,14 +16,17 @@ public struct Blueprint: Sendable, Equatable {
         public var overrides: [FieldOverride]
         /// Time limits it sets.
         public var timeouts: TimeoutOverrides
+        /// A system message it puts before the client's own; nil for none.
+        public var system: String?
         /// How long its answers may be reused; zero: not at all; nil: as the blueprint says.
         public var cacheTTL: TimeAmount?
 
         /// An entry.
         public init(
             _ name: String, _ body: Body, overrides: [FieldOverride] = [],
-            timeouts: TimeoutOverrides = TimeoutOverrides(), cacheTTL: TimeAmount? = nil
+            timeouts: TimeoutOverrides = TimeoutOverrides(), system: String? = nil, cacheTTL: TimeAmount? = nil
         ) {
+            self.system = system
             self.name = name
             self.body = body
             self.overrides = overrides
@@ -47,25 +50,27 @@ public struct Blueprint: Sendable, Equatable {
     /// A choice among models.
     public struct Route: Sendable, Equatable {
         /// How it chooses.
-        public enum Kind: Sendable, Equatable {
-            /// In order, the next one when one fails.
-            case fallback
-            /// Spread over the members, then as `fallback`.
-            case spread(SpreadStrategy)
-            /// All at once.
-            case race
-        }
-
-        /// How it chooses.
-        public var kind: Kind
+        public var strategy: RouteStrategy
         /// The models, in file order.
         public var members: [Member]
         /// The retries at each upstream below; nil leaves it to the model above, and at last to the blueprint.
         public var retry: RetryPolicy?
+        /// When an upstream below is left alone; nil leaves it to the model above, and at last to the blueprint.
+        public var breaker: BreakerSettings?
+        /// A second attempt after a delay; nil for none.
+        public var hedge: HedgeSettings?
+        /// What keeps calls at one member.
+        public var affinity = AffinityKind.none
+        /// The model that is asked when the context window was too small.
+        public var onContextExceeded: String?
+        /// The model that is asked when a content filter refused.
+        public var onContentFilter: String?
+        /// Whether a stream that broke off is continued by another member.
+        public var resumes = false
 
         /// A route.
-        public init(_ kind: Kind, of members: [Member], retry: RetryPolicy? = nil) {
-            self.kind = kind
+        public init(_ strategy: RouteStrategy, of members: [Member], retry: RetryPolicy? = nil) {
+            self.strategy = strategy
             self.members = members
             self.retry = retry
         }
@@ -115,14 +120,20 @@ public struct Blueprint: Sendable, Equatable {
     public var entries: [Entry]
     /// The retries at each upstream where no model says otherwise.
     public var retry: RetryPolicy
+    /// When an upstream is left alone where no route says otherwise.
+    public var breaker: BreakerSettings
 
     /// How long the answers of a model may be reused that is asked by a client and does not say itself; zero: not at all.
     public var cacheTTL: TimeAmount
 
     /// A blueprint.
-    public init(_ entries: [Entry] = [], retry: RetryPolicy = .standard, cacheTTL: TimeAmount = .zero) {
+    public init(
+        _ entries: [Entry] = [], retry: RetryPolicy = .standard, breaker: BreakerSettings = .standard,
+        cacheTTL: TimeAmount = .zero
+    ) {
         self.entries = entries
         self.retry = retry
+        self.breaker = breaker
         self.cacheTTL = cacheTTL
     }
 
@@ -142,7 +153,8 @@ extension Blueprint.Body {
     var references: [String] {
         switch self {
         case .alias(let target): [target]
-        case .route(let route): route.members.map(\.model)
+        case .route(let route):
+            route.members.map(\.model) + [route.onContextExceeded, route.onContentFilter].compactMap(\.self)
         case .reason(let chain): chain.with + [chain.judge].compactMap { $0 }
         case .unavailable: []
         }

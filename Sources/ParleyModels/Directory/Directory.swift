@@ -32,14 +32,16 @@ public struct Directory: Sendable {
 
     /// Assembles the models of `blueprint` over `sources`, both in file order.
     ///
-    /// - Parameter cache: where answers are kept; nil keeps none.
+    /// - Parameters:
+    ///   - cache: where answers are kept; nil keeps none.
+    ///   - health: how the upstreams fare, which outlives a configuration.
     /// - Returns: the directory, and everything that keeps an entry from answering. A configuration with problems
     ///   should not be served; the directory leaves out what it cannot assemble.
     public static func build(
         _ blueprint: Blueprint, sources: [any UpstreamSource], lists: [ProviderList] = [], cache: AnswerCache? = nil,
-        cost: InnerCost? = nil
+        cost: InnerCost? = nil, health: HealthBook = HealthBook()
     ) -> (directory: Directory, problems: [Blueprint.Problem]) {
-        let assembly = Assembly(blueprint, sources: sources, cache: cache, cost: cost)
+        let assembly = Assembly(blueprint, sources: sources, health, cache: cache, cost: cost)
         var findings = Assembly.Findings()
         var models: [String: any Model] = [:]
         var configured: [String] = []
@@ -92,6 +94,12 @@ public struct Directory: Sendable {
         }
         let near = Suggestions.closest(to: asked.model, among: visible)
         return .unknown(suggestions: near.map { "\(asked.strategy.rawValue):\($0)" })
+    }
+
+    /// What the model called `name` is made of, and how the upstreams below it fare; nil where there is none.
+    public func tree(of name: String) -> ModelTree? {
+        guard case .model(let model) = resolve(name) else { return nil }
+        return ModelTree(of: model)
     }
 
     /// The strategy that a name asks for, as in `panel:smart`; nil where the whole name is a model's.

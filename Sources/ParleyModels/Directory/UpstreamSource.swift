@@ -10,6 +10,14 @@ public protocol UpstreamSource: Sendable {
 
     /// The upstream for the model `id`; nil where the provider is known not to have it.
     func model(_ id: String) -> (any Model)?
+
+    /// The dialect in which the model `id` is asked by such a call; nil where that is not known.
+    func dialect(of id: String, for call: Call) -> DialectID?
+}
+
+extension UpstreamSource {
+    /// Nothing is known.
+    public func dialect(of id: String, for call: Call) -> DialectID? { nil }
 }
 
 /// The models that a provider says it has.

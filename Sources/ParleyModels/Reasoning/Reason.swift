@@ -8,9 +8,9 @@ public struct Reason: Model {
     /// The name it has.
     public let name: String
 
-    private let rules: ReasonRules
+    let rules: ReasonRules
     /// Those who think, then the judge.
-    private let team: [any Model]
+    let team: [any Model]
     private let cost: InnerCost?
 
     /// Thinks with `members`; where no `judge` is given, the first of them judges.

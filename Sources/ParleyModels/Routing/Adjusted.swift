@@ -3,20 +3,22 @@
 
 public import ParleyCore
 
-/// A model with request fields and time limits of its own around another one.
+/// A model with request fields, time limits and a system message of its own around another one.
 public struct Adjusted: Model {
     /// The name it has.
     public let name: String
 
-    private let model: any Model
-    private let overrides: [FieldOverride]
-    private let timeouts: TimeoutOverrides
+    let model: any Model
+    let overrides: [FieldOverride]
+    let timeouts: TimeoutOverrides
+    let system: String?
 
     /// Wraps `model`; `name` is the wrapped one's where none is given.
     public init(
         _ model: any Model, name: String? = nil, overrides: [FieldOverride] = [],
-        timeouts: TimeoutOverrides = TimeoutOverrides()
+        timeouts: TimeoutOverrides = TimeoutOverrides(), system: String? = nil
     ) {
+        self.system = system
         self.name = name ?? model.name
         self.model = model
         self.overrides = overrides
@@ -29,6 +31,15 @@ public struct Adjusted: Model {
         // What the layers above said comes later in the list, and so wins: they are nearer to what was asked for.
         call.overrides.insert(contentsOf: overrides, at: 0)
         call.timeouts = call.timeouts.filled(from: timeouts)
+        if let system, call.operation == .chat || call.operation == .countTokens { try instruct(&call, system) }
         return try await model.answer(call)
+    }
+
+    /// Puts the system message before the client's own.
+    private func instruct(_ call: inout Call, _ system: String) throws(ParleyError) {
+        var request = try call.neutralRequest()
+        request.messages.insert(Message(.system, text: system), at: 0)
+        call.request = request
+        call.overrides = []
     }
 }

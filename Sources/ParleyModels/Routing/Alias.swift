@@ -8,7 +8,7 @@ public struct Alias: Model {
     /// The alias.
     public let name: String
 
-    private let model: any Model
+    let model: any Model
 
     /// Calls `model` by `name`.
     public init(_ name: String, of model: any Model) {

@@ -46,8 +46,9 @@ public final class DemoModel: Model {
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         let number = try call.trace.begin(name)
         do throws(ParleyError) {
-            let reply = call.operation == .embed ? try await vectors(for: call) : try await reply(to: call)
+            var reply = call.operation == .embed ? try await vectors(for: call) : try await reply(to: call)
             call.trace.commit(number)
+            reply.attempt = AttemptReference(call.trace, number)
             return reply
         } catch {
             call.trace.fail(number, error.kind)

@@ -106,8 +106,7 @@ struct PassedAttempt {
         // Pictures and sounds have codes of their own, which programs look at.
         let isTheClients = [.invalid, .contentFiltered, .tooLarge].contains(failure.kind)
         if isTheClients, let code = (try? JSON.parse(body))?["error"]?["code"]?.string { failure.code = code }
-        provider.credentials.note(failure, of: credential, at: .now())
-        return failure
+        return provider.credentials.note(failure, of: credential, at: .now())
     }
 }
 

@@ -83,8 +83,7 @@ struct CountAttempt {
         let answer = try await reader.collect(limit: Self.answerLimit).body
         guard reader.isAccepted else {
             let failure = face.dialect.decodeFailure(status: reader.status, headers: reader.headers, body: answer)
-            provider.credentials.note(failure, of: credential, at: .now())
-            throw failure
+            throw provider.credentials.note(failure, of: credential, at: .now())
         }
         return answer
     }

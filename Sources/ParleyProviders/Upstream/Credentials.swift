@@ -42,9 +42,19 @@ public final class Credentials: Sendable {
     }
 
     /// Notes what the service thought of a key.
-    public func note(_ failure: ParleyError, of credential: Credential, at now: NIODeadline) {
-        guard secrets.count > 1, let rest = Self.rest(after: failure) else { return }
-        rotation.withLock { $0.rest(credential.index, until: now + rest) }
+    ///
+    /// - Returns: the failure, marked where another key is at hand in place of one that has to rest.
+    @discardableResult
+    public func note(_ failure: ParleyError, of credential: Credential, at now: NIODeadline) -> ParleyError {
+        guard secrets.count > 1, let rest = Self.rest(after: failure) else { return failure }
+        let isSpare = rotation.withLock { rotation in
+            rotation.rest(credential.index, until: now + rest)
+            return rotation.hasRested(at: now)
+        }
+        guard isSpare else { return failure }
+        var marked = failure
+        marked.hasSpareCredential = true
+        return marked
     }
 
     /// How long a key rests after such a failure; nil where the key is not to blame.
@@ -90,6 +100,9 @@ struct KeyRotation {
         turn = (best + 1) % count
         return best
     }
+
+    /// Whether one of them does not rest.
+    func hasRested(at now: NIODeadline) -> Bool { restingUntil.contains { $0 <= now } }
 
     mutating func rest(_ index: Int, until end: NIODeadline) {
         guard restingUntil.indices.contains(index) else { return }

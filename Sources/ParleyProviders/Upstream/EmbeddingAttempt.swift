@@ -182,8 +182,7 @@ final class EmbeddingAttempt {
             return try await exchange(body, with: credential)
         } catch {
             if renews(after: error) { return try await exchange(body) }
-            provider.credentials.note(error, of: credential, at: .now())
-            throw error
+            throw provider.credentials.note(error, of: credential, at: .now())
         }
     }
 

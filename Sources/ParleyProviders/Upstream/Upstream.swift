@@ -38,13 +38,14 @@ public struct Upstream: Model {
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         let number = try call.trace.begin(name)
         do throws(ParleyError) {
-            let reply: Reply
+            var reply: Reply
             if case .chat = call.operation {
                 reply = try await attempt(call).reply()
             } else {
                 reply = try await other(call)
             }
             call.trace.commit(number)
+            reply.attempt = AttemptReference(call.trace, number)
             return reply
         } catch {
             throw failed(error, number, call)

@@ -60,8 +60,7 @@ final class UpstreamAttempt {
             let reader = try await open()
             return try await reader.isAccepted ? opened(reader, isLast) : refused(reader, isLast)
         } catch {
-            provider.credentials.note(error, of: credential, at: .now())
-            throw error
+            throw provider.credentials.note(error, of: credential, at: .now())
         }
     }
 
@@ -114,8 +113,7 @@ final class UpstreamAttempt {
         do throws(ParleyError) {
             return AnswerReader(try await opener.open(openerRequest()), limits: limits)
         } catch {
-            provider.credentials.note(error, of: credential, at: .now())
-            throw error
+            throw provider.credentials.note(error, of: credential, at: .now())
         }
     }
 

@@ -43,11 +43,22 @@ struct ConnectionOptions: ParsableArguments {
         return ServerBackend(client: HTTPClient(address: address), key: key)
     }
 
-    /// The key that `parley serve` made for its own user, if there is one.
-    private static func generatedKey() -> String? {
+    /// The server with the admin key for it: the one that is named, else that of the environment, else the generated one.
+    func adminBackend() throws(ClientError) -> ServerBackend {
+        let address = try ServerAddress(url ?? environment("PARLEY_URL") ?? ServerAddress.usual)
+        let generated = address.isLocal ? Self.generatedKey("admin.key") : nil
+        let key = key ?? environment("PARLEY_ADMIN_KEY") ?? generated
+        if let key, key.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) {
+            throw ClientError("the key holds a character that no key has; was it copied in full?")
+        }
+        return ServerBackend(client: HTTPClient(address: address), key: key)
+    }
+
+    /// A key that `parley serve` made for its own user, if there is one.
+    private static func generatedKey(_ name: String = "client.key") -> String? {
         let home = environment("HOME").map { $0 + "/.local/state" }
         guard let state = environment("XDG_STATE_HOME") ?? home else { return nil }
-        let file = open(state + "/parley/client.key", O_RDONLY | O_CLOEXEC)
+        let file = open(state + "/parley/" + name, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: 4096)

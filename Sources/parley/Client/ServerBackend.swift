@@ -44,6 +44,38 @@ struct ServerBackend: ChatBackend {
         }.sorted { ($0.id, $0.owner) < ($1.id, $1.owner) }
     }
 
+    /// What a model is made of and how its upstreams fare, as JSON. The key must be the admin key.
+    func tree(of model: String) async throws -> JSONValue {
+        var status = HTTPResponseStatus.ok
+        var body = ByteBuffer()
+        try await client.exchange(.GET, "/admin/explain/" + Self.escaped(model), headers: headers) { piece in
+            switch piece {
+            case .head(let head): status = head.status
+            case .body(let bytes): try Self.append(bytes, to: &body)
+            }
+        }
+        guard status == .ok else { throw refusal(status, body) }
+        guard let tree = try? JSON.parse(body) else {
+            throw ClientError("what answers at \(place) is no Parley server: its answer cannot be read")
+        }
+        return tree
+    }
+
+    /// A model's name as a part of a path; a slash may stay.
+    private static func escaped(_ name: String) -> String {
+        name.utf8.reduce(into: "") { path, byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "/"), UInt8(ascii: ":"):
+                path.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = String(byte, radix: 16, uppercase: true)
+                path += "%" + (digits.utf8.count < 2 ? "0" : "") + digits
+            }
+        }
+    }
+
     func answer(_ question: ChatQuestion, deliver: (ChatEvent) throws -> Void) async throws {
         var headers = headers
         headers.add(name: "content-type", value: "application/json")

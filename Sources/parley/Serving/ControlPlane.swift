@@ -53,10 +53,11 @@ struct ControlPlane: Sendable {
         do { directory = try StateDirectory.standard() } catch { throw Failure(error.description) }
         let console: Console
         do {
-            console = try await Console.start(
-                ConsoleSetup(
-                    settings: settings, adminKey: digest, directory: directory, snapshot: { service.snapshot },
-                    connector: gateway.connector, logger: logs.logger))
+            var setup = ConsoleSetup(
+                settings: settings, adminKey: digest, directory: directory, snapshot: { service.snapshot },
+                connector: gateway.connector, logger: logs.logger)
+            setup.ledger = service.ledger
+            console = try await Console.start(setup)
         } catch {
             throw Failure("\(error)")
         }

@@ -9,6 +9,7 @@ import ParleyCore
 import ParleyGateway
 import ParleyModels
 import ParleyProviders
+import ParleyStore
 import Synchronization
 
 /// A running server: reloads its configuration, finds local providers, and ends on a signal.
@@ -20,11 +21,14 @@ final class Service: Sendable {
 
     private static let watchInterval = Duration.milliseconds(500)
 
+    /// Where the account of calls is kept.
+    let ledger: SQLiteLedger
     private let gateway: Gateway
     private let logs: Logs
     private let state: Mutex<State>
 
-    init(startup: Startup, gateway: Gateway, logs: Logs) {
+    init(startup: Startup, gateway: Gateway, ledger: SQLiteLedger, logs: Logs) {
+        self.ledger = ledger
         self.gateway = gateway
         self.logs = logs
         state = Mutex(State(startup: startup, stamp: startup.path.flatMap { FileStamp($0) }))
@@ -112,10 +116,14 @@ final class Service: Sendable {
                 || settings.server.headerLimit != startup.settings.server.headerLimit
                 || settings.server.maxConnections != startup.settings.server.maxConnections
                 || settings.log != startup.settings.log || settings.store != startup.settings.store
-                || settings.admin != startup.settings.admin || settings.console != startup.settings.console
+                || settings.retention != startup.settings.retention || settings.admin != startup.settings.admin
+                || settings.console != startup.settings.console
             {
                 logs.logger.notice(
-                    "server.tls, header_limit, max_connections, log, store, admin and console wait for the next start")
+                    """
+                    server.tls, header_limit, max_connections, log, store, retention, admin and console wait for the \
+                    next start
+                    """)
             }
             startup.settings = settings
             startup.settings.server.listen = comparable.listen

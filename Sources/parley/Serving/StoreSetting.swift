@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Logging
 import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
@@ -27,13 +28,11 @@ extension LazyStore {
                 throw ParleyError(
                     .notImplemented, "store: PostgreSQL is not built yet; use sqlite:PATH, or leave the setting out.",
                     code: "not_implemented")
-            case .sqlite(let path):
-                return try SQLiteStore(path: Self.absolute(path, from: configuration), responseAge: age)
-            case nil:
+            case .sqlite, nil:
                 do {
-                    let directory = try StateDirectory.standard()
-                    try directory.prepare()
-                    return try SQLiteStore(path: directory.file(Self.standardName), responseAge: age)
+                    if setting == nil { try StateDirectory.standard().prepare() }
+                    let path = try Self.path(of: setting, configuration: configuration) ?? ""
+                    return try SQLiteStore(path: path, responseAge: age)
                 } catch let error as KeyFileError {
                     throw ParleyError(.internalError, "The store cannot be opened: \(error.description)")
                 } catch {
@@ -43,8 +42,35 @@ extension LazyStore {
         }
     }
 
+    /// Where the store is that the setting names; nil where it is no file.
+    ///
+    /// - Throws: ``KeyFileError`` where there is no state directory.
+    static func path(of setting: StoreSettings?, configuration: String?) throws(KeyFileError) -> String? {
+        switch setting {
+        case .postgres: nil
+        case .sqlite(let path): absolute(path, from: configuration)
+        case nil: try StateDirectory.standard().file(standardName)
+        }
+    }
+
     private static func absolute(_ path: String, from configuration: String?) -> String {
         guard !path.hasPrefix("/"), let configuration, let slash = configuration.lastIndex(of: "/") else { return path }
         return configuration[...slash] + path
+    }
+}
+
+extension SQLiteLedger {
+    /// The ledger of a server. What goes wrong with it is logged once, and once more when it is over.
+    convenience init(_ startup: Startup, logger: Logger) {
+        var settings = Settings()
+        settings.retention = startup.settings.retention.requests
+        let report = { @Sendable (failure: String?) in
+            if let failure {
+                logger.error("calls are not recorded at the moment: \(failure)")
+            } else {
+                logger.notice("calls are recorded again")
+            }
+        }
+        self.init(startup.store, settings: settings, report: report)
     }
 }

@@ -4,7 +4,7 @@
 import ParleyCore
 
 /// How the members of a route failed, and the one error that tells.
-struct FallbackFailures {
+struct RouteFailures {
     private let route: String
     private var failures: [(member: String, error: ParleyError)] = []
 
