@@ -95,14 +95,13 @@ struct ExampleTests {
         let text = try Samples.example()
         let warned = Samples.load(text).diagnostics.map(\.path)
         for path in [
-            "telemetry", "retention", "capture", "providers.proxied.limits.rpm",
-            "providers.vertex.kind", "models.smart.cache",
-            "keys[0].budget", "teams", "jwt", "prices",
+            "telemetry", "retention.rollups", "capture", "providers.proxied.limits.rpm",
+            "providers.vertex.kind", "keys[0].budget", "teams", "jwt",
         ] {
             #expect(warned.filter { $0 == path }.count == 1, "\(path)")
         }
-        #expect(!warned.contains { ["admin", "console", "store"].contains($0.prefix { $0 != "." }) })
-        #expect(!warned.contains { $0.hasPrefix("server") || $0.hasPrefix("log") || $0.hasPrefix("models.o1") })
+        #expect(!warned.contains { ["admin", "console", "store", "prices"].contains($0.prefix { $0 != "." }) })
+        #expect(!warned.contains { $0.hasPrefix("server") || $0.hasPrefix("log") || $0.hasPrefix("models") })
         let strict = Samples.load(text, strict: true)
         #expect(strict.settings == nil)
         #expect(strict.diagnostics.count == warned.count)

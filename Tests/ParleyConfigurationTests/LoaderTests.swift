@@ -175,7 +175,7 @@ struct LoaderTests {
         #expect(settings.providers.map(\.kind) == ["groq", "demo"])
     }
 
-    @Test("A provider that is not built gives a warning, and a route or reasoning none")
+    @Test("A provider that is not built gives one warning, routes and reasoning none")
     func unbuiltModels() {
         let text = """
             providers: {p: {kind: demo}, c: {kind: vertex}}

@@ -14,14 +14,14 @@ final class PlainForms: NeutralForms {
 
     func makeCollector() -> any AnswerCollector { TextCollector() }
 
+    func text(of value: JSONValue) -> String { value.string ?? "" }
+
     func events(of response: ChatResponse) -> [Event] {
         [
             .start(response.identity), .text(choice: 0, response.choices.first?.message.text ?? ""),
             .finish(choice: 0, .stop),
         ]
     }
-
-    func text(of value: JSONValue) -> String { ThinkerForms.shared.text(of: value) }
 
     private struct TextCollector: AnswerCollector {
         private var text = ""

@@ -227,7 +227,7 @@ def test_a_store_that_cannot_be_written_fails_no_call(ledger, upstream, tmp_path
 def test_every_call_is_there_once_whoever_leaves(ledger, upstream):
     server = ledger()
     upstream.script({"match": {"model": "long"}, "times": 1000, "steps": [
-        SSE, {"repeat": {"count": 20, "write": f"data: {chunk('x')}\n\n", "every_ms": 5}},
+        SSE, {"repeat": {"count": 40, "write": f"data: {chunk('x')}\n\n", "every_ms": 20}},
         {"sse": [chunk(finish="stop")]}]})
     dice = random.Random(7)
 
@@ -240,7 +240,7 @@ def test_every_call_is_there_once_whoever_leaves(ledger, upstream):
             else:
                 time.sleep(leaves)
 
-    threads = [threading.Thread(target=one, args=(number, dice.choice([None, None, 0, 0.02, 0.05, 0.08])))
+    threads = [threading.Thread(target=one, args=(number, dice.choice([None, None, 0.01, 0.2, 0.4, 0.6])))
                for number in range(200)]
     for thread in threads:
         thread.start()

@@ -248,6 +248,7 @@ extension ChatStreamRelay {
             let end: Int
             if let frame = PlainFrame(bytes, at: from, seeksFinish: observed.finish == nil) {
                 end = frame.end
+                observed.pieces &+= 1
                 if frame.isRemarkable || !observed.isMeaningful {
                     keeps = look(at: ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes[frame.payload])), &stop)
                 }
@@ -261,7 +262,6 @@ extension ChatStreamRelay {
                 keeps = false
             }
             if keeps {
-                observed.pieces &+= 1
                 if to < from { memmove(frames, from, end, to) }
                 to += end - from
             }
@@ -321,6 +321,7 @@ extension ChatStreamRelay {
             stop = .garbage
             return false
         }
+        observed.pieces &+= 1
         return look(at: payload, &stop)
     }
 
