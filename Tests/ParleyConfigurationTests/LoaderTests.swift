@@ -187,9 +187,7 @@ struct LoaderTests {
               f: {route: weighted, of: [{model: p/x, weight: 2}]}
             """
         #expect(
-            Samples.warnings(text) == [
-                "1:40: providers.c.kind: vertex is not built yet; calls answer 501",
-            ])
+            Samples.warnings(text) == ["1:40: providers.c.kind: vertex is not built yet; calls answer 501"])
     }
 
     @Test("A provider's own settings have the table's defaults")

@@ -201,7 +201,8 @@ def test_fallback_goes_on_after_an_error_and_stops_at_a_client_error(start, upst
 
 
 def test_a_feature_not_built_yet_is_a_501_and_a_warning(start, upstream):
-    server = start(settings(upstream.url, models={"think": {"reason": "steps", "with": "up/a"}}))
+    server = start(settings(upstream.url, providers={"other": {"kind": "replicate", "api_key": "k"}}, models={
+        "think": "other/a"}))
     assert re.search(r"parley\.yaml:\d+", server.log_text())
     assert server.request("POST", "/v1/chat/completions", chat("think"))[0] == 501
 

@@ -72,26 +72,3 @@ struct ReasonBudget {
         return usage
     }
 }
-
-extension Usage {
-    /// Adds what another call used, class by class; a class that nobody reported stays unknown.
-    mutating func add(_ other: Usage) {
-        func sum(_ a: Int?, _ b: Int?) -> Int? {
-            guard let a else { return b }
-            return a.clampedSum(b ?? 0)
-        }
-        input = sum(input, other.input)
-        cacheRead = sum(cacheRead, other.cacheRead)
-        cacheWrite = sum(cacheWrite, other.cacheWrite)
-        cacheWriteHour = sum(cacheWriteHour, other.cacheWriteHour)
-        inputAudio = sum(inputAudio, other.inputAudio)
-        output = sum(output, other.output)
-        reasoning = sum(reasoning, other.reasoning)
-        outputAudio = sum(outputAudio, other.outputAudio)
-        acceptedPrediction = sum(acceptedPrediction, other.acceptedPrediction)
-        rejectedPrediction = sum(rejectedPrediction, other.rejectedPrediction)
-        // What one upstream states as its total is none of the sum.
-        statedTotal = nil
-        estimated = estimated || other.estimated
-    }
-}
