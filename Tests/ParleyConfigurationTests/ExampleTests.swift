@@ -96,8 +96,7 @@ struct ExampleTests {
         let warned = Samples.load(text).diagnostics.map(\.path)
         for path in [
             "telemetry", "retention.rollups", "capture", "providers.proxied.limits.rpm",
-            "providers.vertex.kind", "models.o1.reason", "models.smart.cache",
-            "keys[0].budget", "teams", "jwt",
+            "providers.vertex.kind", "keys[0].budget", "teams", "jwt",
         ] {
             #expect(warned.filter { $0 == path }.count == 1, "\(path)")
         }
