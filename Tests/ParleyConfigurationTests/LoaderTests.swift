@@ -175,7 +175,7 @@ struct LoaderTests {
         #expect(settings.providers.map(\.kind) == ["groq", "demo"])
     }
 
-    @Test("A provider that is not built, and reasoning, give one warning each")
+    @Test("A provider that is not built gives a warning, routes and chains none")
     func unbuiltModels() {
         let text = """
             providers: {p: {kind: demo}, c: {kind: vertex}}
@@ -188,8 +188,7 @@ struct LoaderTests {
             """
         #expect(
             Samples.warnings(text) == [
-                "1:40: providers.c.kind: vertex is not built yet; calls answer 501",
-                "4:15: models.b.reason: reasoning chains are not built yet; calls answer 501",
+                "1:40: providers.c.kind: vertex is not built yet; calls answer 501"
             ])
     }
 
