@@ -59,8 +59,10 @@ public struct Assembler: Sendable {
                 + "and start again, or name a provider in parley.yaml."
         }
         let health = health(of: made, after: previous)
+        let prices = PriceBook(settings.prices, providers: made.map(\.setup))
         let (directory, problems) = Directory.build(
-            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, cache: cache, health: health)
+            blueprint(settings), sources: providers.map { SourceAdapter(source: $0) }, cache: cache,
+            cost: { upstream, usage in prices.cost(of: usage, at: upstream).map { Double($0) / 1e9 } }, health: health)
         for problem in problems {
             let position =
                 settings.model(named: problem.model)?.position ?? SourcePosition(file: "", line: 1, column: 1)
@@ -73,9 +75,9 @@ public struct Assembler: Sendable {
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
             health: health, lists: ModelLists(directory, providers: providers),
-            prices: PriceBook(settings.prices, providers: made.map(\.setup)), defaultModel: settings.defaults.model,
-            timeouts: timeouts, isStrict: settings.defaults.strict,
-            conversations: ConversationRules(settings.conversations), hint: hint, loaded: loaded)
+            prices: prices, defaultModel: settings.defaults.model, timeouts: timeouts,
+            isStrict: settings.defaults.strict, conversations: ConversationRules(settings.conversations), hint: hint,
+            loaded: loaded)
         return (snapshot, diagnostics)
     }
 
