@@ -75,9 +75,9 @@ public struct Assembler: Sendable {
         let snapshot = Snapshot(
             server: ServerRules(settings.server), keys: keys(settings), providers: providers, made: made,
             health: health, lists: ModelLists(directory, providers: providers),
-            prices: prices, defaultModel: settings.defaults.model,
-            timeouts: timeouts, isStrict: settings.defaults.strict,
-            conversations: ConversationRules(settings.conversations), hint: hint, loaded: loaded)
+            prices: prices, defaultModel: settings.defaults.model, timeouts: timeouts,
+            isStrict: settings.defaults.strict, conversations: ConversationRules(settings.conversations), hint: hint,
+            loaded: loaded)
         return (snapshot, diagnostics)
     }
 
