@@ -23,8 +23,6 @@ final class PlainForms: NeutralForms {
         ]
     }
 
-    func text(of value: JSONValue) -> String { "\(value)" }
-
     private struct TextCollector: AnswerCollector {
         private var text = ""
         private var finish: FinishReason?
