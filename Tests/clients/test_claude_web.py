@@ -153,7 +153,8 @@ def test_cookies_rotate_and_rest_when_refused(start, service):
     service.cookies = {"sessionKey=one", "sessionKey=two"}
     server = start(settings(service, cookie=["sessionKey=bad", "one", "sessionKey=two"]))
     results = [raw(server, "Hi", MODEL)[0] for _ in range(7)]
-    assert results.count(200) == 6 and results.count(401) == 1
+    # The next cookie takes over within the call.
+    assert results == [200] * 7
     asked = [headers["cookie"] for _, _, headers, _ in service.asked("POST", ".*/completion")]
     assert sorted(set(asked)) == ["sessionKey=one", "sessionKey=two"]
 

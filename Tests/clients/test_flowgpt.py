@@ -120,7 +120,8 @@ def test_tokens_rotate_and_rest_when_refused(start, service):
     service.tokens = {"good-one", "good-two"}
     server = start(settings(service, token=["bad-one", "good-one", "good-two"]))
     results = [raw(server, "Hi", MODEL)[0] for _ in range(7)]
-    assert results.count(200) == 6 and results.count(401) == 1
+    # The next token takes over within the call.
+    assert results == [200] * 7
     used = {headers["authorization"] for _, _, headers, _ in service.seen}
     assert used == {"Bearer bad-one", "Bearer good-one", "Bearer good-two"}
 

@@ -36,7 +36,8 @@ def test_ten_thousand_idle_connections(start, upstream):
     finally:
         for client in opened:
             client.close()
-    wait_until(lambda: server.descriptors() <= before + 5, 30, "the descriptors' return")
+    # The first call has opened the store, which has a few files.
+    wait_until(lambda: server.descriptors() <= before + 20, 30, "the descriptors' return")
 
 
 def test_connections_over_the_limit_do_no_harm(start, upstream):
