@@ -11,8 +11,8 @@ import ParleyCore
 /// entry that is the entry's own means what it would mean without the entry, so that `openai/gpt-4o` can be a route that
 /// begins with the provider's `openai/gpt-4o`.
 struct Assembly: Sendable {
-    /// How deep models may be made of models.
-    static let deepest = 16
+    /// How deep models may be made of models: more than anybody writes, and little enough for the stack.
+    static let deepest = 256
     private static let tooDeep = "It is made of models that are more than \(deepest) layers deep."
 
     /// A model and how many layers of names it has.

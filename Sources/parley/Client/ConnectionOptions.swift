@@ -14,7 +14,8 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The key to send. Default: PARLEY_API_KEY, else the key a server on this machine generated.",
+            "The key to send. Default: PARLEY_API_KEY (of `explain` PARLEY_ADMIN_KEY), else the key a server on this "
+                + "machine generated.",
             valueName: "key"))
     var key: String?
 
