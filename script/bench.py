@@ -157,12 +157,12 @@ def parley_environment(folder):
 
 def parley(program, folder, upstream, wrapper=()):
     config = folder / "parley.yaml"
-    routes = ", ".join(f"{kind}: {{route: {kind}, of: [bench/bench-json, bench/bench-stream]}}" for kind in ROUTES)
+    routes = ", ".join(f"{kind}: {{route: {kind}, of: [bench/bench-json, bench/bench-twin]}}" for kind in ROUTES)
     config.write_text(f"""
 server: {{listen: "127.0.0.1:0"}}
 log: {{file: {{path: {folder}/parley-access.log}}, access: true}}
 providers:
-  bench: {{kind: openai-compatible, base_url: "http://127.0.0.1:{upstream}/v1", api_key: x, discover: false, models: {{bench-json: bench-json, bench-stream: bench-stream, bench-paced: bench-paced}}}}
+  bench: {{kind: openai-compatible, base_url: "http://127.0.0.1:{upstream}/v1", api_key: x, discover: false, models: {{bench-json: bench-json, bench-twin: bench-json, bench-stream: bench-stream, bench-paced: bench-paced}}}}
   claude: {{kind: anthropic, base_url: "http://127.0.0.1:{upstream}", api_key: x, discover: false, models: {{bench-claude-json: bench-claude-json, bench-claude-stream: bench-claude-stream, bench-claude-paced: bench-claude-paced}}}}
 models: {{bench-json: bench/bench-json, bench-stream: bench/bench-stream, bench-paced: bench/bench-paced, bench-claude-json: claude/bench-claude-json, bench-claude-stream: claude/bench-claude-stream, bench-claude-paced: claude/bench-claude-paced, {routes}}}
 keys:
