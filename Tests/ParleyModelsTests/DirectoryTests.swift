@@ -225,7 +225,7 @@ import Testing
         }
     }
 
-    @Test("Models nest deeper than anybody writes, not until the stack is full, in any order", arguments: [false, true])
+    @Test("Models nest deeper than anybody writes, in any order of the file", arguments: [false, true])
     func depth(reversed: Bool) {
         let chain = (1...300).map { Blueprint.Entry("m\($0)", .alias($0 == 1 ? "openai/x" : "m\($0 - 1)")) }
         let (directory, problems) = Directory.build(
