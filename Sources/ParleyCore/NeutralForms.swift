@@ -3,8 +3,8 @@
 
 /// The neutral forms of what a call carries, for models that look inside: those know no dialect themselves.
 public protocol NeutralForms: AnyObject, Sendable {
-    /// The request, with the call's overrides set in it: whoever changes it and puts it into the call takes those out
-    /// (`call.overrides = []`).
+    /// The request, with the call's overrides set in it: whoever changes it puts it into the call with
+    /// ``Call/replaceRequest(with:)``.
     ///
     /// - Throws: what is wrong with the client's request.
     func request(of call: Call) throws(ParleyError) -> ChatRequest
@@ -52,5 +52,11 @@ extension Call {
             throw ParleyError(.internalError, "Nobody here can read the request.")
         }
         return try forms.request(of: self)
+    }
+
+    /// Says something else than the client did. The overrides go: they are in what ``neutralRequest()`` gave.
+    public mutating func replaceRequest(with request: ChatRequest) {
+        self.request = request
+        overrides = []
     }
 }

@@ -54,8 +54,7 @@ public struct Cached: Model {
     private func ask(_ call: Call, _ request: ChatRequest, _ lead: AnswerCache.Lead) async throws(ParleyError) -> Reply
     {
         var inner = call
-        inner.request = request
-        inner.overrides = []
+        inner.replaceRequest(with: request)
         inner.form = .neutral
         var reply: Reply
         do throws(ParleyError) {
@@ -70,14 +69,14 @@ public struct Cached: Model {
         case .whole(let answer): settle(lead, answer)
         case .events(let source):
             guard let collector = call.forms?.makeCollector() else { break }
-            reply.content = .events(RecordedEvents(source, collector) { settle(lead, $0) })
+            reply.content = .events(
+                RecordedEvents(source, collector, broken: { lead.settle(.unknown) }, whole: { settle(lead, $0) }))
         case .client: lead.settle(.unknown)
         }
         return reply
     }
 
-    private func settle(_ lead: AnswerCache.Lead, _ answer: ChatResponse?) {
-        guard let answer else { return lead.settle(.unknown) }
+    private func settle(_ lead: AnswerCache.Lead, _ answer: ChatResponse) {
         lead.settle(.answer(answer), keep: Self.isWorthKeeping(answer) ? ttl : nil)
     }
 
@@ -93,55 +92,5 @@ public struct Cached: Model {
         let headers = [HeaderField(Self.header, word)]
         guard call.stream, let forms = call.forms else { return Reply(.whole(answer), headers: headers) }
         return Reply(.events(ReadyEvents(forms.events(of: answer))), headers: headers)
-    }
-}
-
-/// Events on their way that are put together as they pass.
-final class RecordedEvents: EventSource, EventSink {
-    private let source: any EventSource
-    private var collector: any AnswerCollector
-    private var done: ((ChatResponse?) -> Void)?
-    private weak var sink: (any EventSink)?
-
-    /// - Parameter done: takes the answer when it is complete, or nil where it broke off; called once at most.
-    init(_ source: any EventSource, _ collector: any AnswerCollector, done: @escaping (ChatResponse?) -> Void) {
-        self.source = source
-        self.collector = collector
-        self.done = done
-    }
-
-    func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
-        let before = events.count
-        do throws(ParleyError) {
-            let isOpen = try await source.next(into: &events, by: deadline)
-            for event in events[before...] { collector.add(event) }
-            if !isOpen { end(collector.response()) }
-            return isOpen
-        } catch {
-            end(nil)
-            throw error
-        }
-    }
-
-    func cancel() {
-        end(nil)
-        source.cancel()
-    }
-
-    func forward(to sink: any EventSink) {
-        self.sink = sink
-        source.forward(to: self)
-    }
-
-    var isReady: Bool { sink?.isReady ?? false }
-
-    func send(_ events: [Event]) {
-        for event in events { collector.add(event) }
-        sink?.send(events)
-    }
-
-    private func end(_ answer: ChatResponse?) {
-        done?(answer)
-        done = nil
     }
 }

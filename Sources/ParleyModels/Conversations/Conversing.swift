@@ -74,8 +74,7 @@ public struct Conversing: Model {
 
     private func inner(_ call: Call, _ request: ChatRequest) -> Call {
         var inner = call
-        inner.request = request
-        inner.overrides = []
+        inner.replaceRequest(with: request)
         inner.form = .neutral
         var affinity = call.affinity ?? Affinity()
         affinity.conversation = terms.id
@@ -109,7 +108,8 @@ public struct Conversing: Model {
             case .events(let source):
                 guard let collector = call.forms?.makeCollector() else { return reply }
                 var reply = reply
-                reply.content = .events(KeptEvents(source, collector, self))
+                reply.content = .events(
+                    RecordedEvents(source, collector) { answer throws(ParleyError) in try await keep(answer) })
                 return reply
             }
         }
@@ -120,42 +120,6 @@ public struct Conversing: Model {
             let turn = ConversationRecord.Turn(said + [message], model: model, created: now)
             try await terms.store.append(
                 turn, to: terms.id, key: caller, system: system, limit: terms.maxTurns, usedSince: now - terms.idle)
-        }
-    }
-
-    /// Events whose answer is kept before the last of them is handed out.
-    private final class KeptEvents: EventSource, EventSink {
-        private let source: any EventSource
-        private var collector: any AnswerCollector
-        private let turn: Turn
-        private weak var sink: (any EventSink)?
-
-        init(_ source: any EventSource, _ collector: any AnswerCollector, _ turn: Turn) {
-            self.source = source
-            self.collector = collector
-            self.turn = turn
-        }
-
-        func next(into events: inout [Event], by deadline: NIODeadline) async throws(ParleyError) -> Bool {
-            let before = events.count
-            let isOpen = try await source.next(into: &events, by: deadline)
-            for event in events[min(before, events.count)...] { collector.add(event) }
-            if !isOpen { try await turn.keep(collector.response()) }
-            return isOpen
-        }
-
-        func cancel() { source.cancel() }
-
-        func forward(to sink: any EventSink) {
-            self.sink = sink
-            source.forward(to: self)
-        }
-
-        var isReady: Bool { sink?.isReady ?? false }
-
-        func send(_ events: [Event]) {
-            for event in events { collector.add(event) }
-            sink?.send(events)
         }
     }
 }

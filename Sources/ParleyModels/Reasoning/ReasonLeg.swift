@@ -107,8 +107,7 @@ final class ReasonLeg: @unchecked Sendable {
 
     private func inner(_ request: ChatRequest) -> Call {
         var call = parent
-        call.request = request
-        call.overrides = []
+        call.replaceRequest(with: request)
         call.form = .neutral
         call.stream = request.stream
         call.includeUsage = true

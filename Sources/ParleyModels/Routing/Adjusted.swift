@@ -39,7 +39,6 @@ public struct Adjusted: Model {
     private func instruct(_ call: inout Call, _ system: String) throws(ParleyError) {
         var request = try call.neutralRequest()
         request.messages.insert(Message(.system, text: system), at: 0)
-        call.request = request
-        call.overrides = []
+        call.replaceRequest(with: request)
     }
 }

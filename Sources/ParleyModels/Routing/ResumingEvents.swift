@@ -146,8 +146,7 @@ final class ResumingEvents: EventSource, ReplyWatcher {
         request.messages.append(Message(.assistant, text: text))
         request.messages.append(Message(.user, text: Self.instruction))
         var call = call
-        call.request = request
-        call.overrides = []
+        call.replaceRequest(with: request)
         return call
     }
 

@@ -279,8 +279,7 @@ extension Call {
                 request.messages[index].toolCalls[place].signature = nil
             }
         }
-        call.request = request
-        call.overrides = []
+        call.replaceRequest(with: request)
         return call
     }
 }
