@@ -127,11 +127,12 @@ import Testing
             return id.withUTF8 { CallID.time(of: UnsafeRawBufferPointer($0)) }
         }
         let id = CallID.make(time: 1_763_760_000_123, noise: .max, more: 0)
-        #expect(id == "req_1jaifgdo3rvvvvvvv00000000" || id.utf8.count == 28)
+        #expect(id.utf8.count == CallID.length)
         #expect(id.hasSuffix("vvvvvvv00000000"))
         #expect(time(id) == 1_763_760_000_123)
         #expect(CallID.make(time: 1_763_760_000_124, noise: 0, more: 0) > id)
-        for other in ["", "x", id + "0", String(id.dropLast()), "REQ_" + id.dropFirst(4), "req_" + String(repeating: "z", count: 24)] {
+        let wrong = "req_" + String(repeating: "z", count: 24)
+        for other in ["", "x", id + "0", String(id.dropLast()), "REQ_" + id.dropFirst(4), wrong] {
             #expect(time(other) == nil)
         }
         var text = id
@@ -145,7 +146,9 @@ import Testing
 
     @Test func `a price is that of the upstream and of the configuration it is asked for`() {
         let writer = CallWriter()
-        let other = PriceBook(overrides: ["a/m": Price(input: 3_000_000, output: 0), "b/m": Price(input: 7_000, output: 0)])
+        let other = PriceBook(overrides: [
+            "a/m": Price(input: 3_000_000, output: 0), "b/m": Price(input: 7_000, output: 0),
+        ])
         let usage = Usage(input: 1, output: 0)
         for _ in 0..<2 {
             #expect(writer.cost(of: usage, at: "a/m", in: Self.prices) == 1000)

@@ -148,7 +148,9 @@ import Testing
         }
     }
 
-    @Test func `what no disk takes waits in memory, then is lost and counted, and later all is well again`() async throws {
+    @Test func `what no disk takes waits in memory, then is lost and counted, and later all is well again`()
+        async throws
+    {
         try await LedgerSetup.inFolder { path in
             // A file where the journal's folder should be.
             close(open(path + ".calls", O_CREAT | O_RDWR, 0o600))
@@ -170,7 +172,8 @@ import Testing
     @Test func `a journal that is full takes no more`() async throws {
         try await LedgerSetup.inFolder { path in
             let ledger = LedgerSetup.ledger(
-                path, { ($0.memory, $0.capacity) = (5_000, 1_000) }, store: { _ throws(ParleyError) in throw Self.noStore })
+                path, { ($0.memory, $0.capacity) = (5_000, 1_000) },
+                store: { _ throws(ParleyError) in throw Self.noStore })
             for number in 0..<1000 {
                 ledger.settle(LedgerSetup.call("\(number)"))
                 if number == 50 { try await Self.until { ledger.journalIsQuiet } }

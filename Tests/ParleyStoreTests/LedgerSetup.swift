@@ -64,7 +64,9 @@ enum LedgerSetup {
         return SettledCall(record, arrived: .uptimeNanoseconds(0), trace: CallTrace(), prices: PriceBook())
     }
 
+    /// The ids of all calls, once the store has what it can have.
     static func ids(_ ledger: SQLiteLedger) async throws -> [String] {
-        try await ledger.calls(since: 0, limit: 100_000, key: nil).map(\.id)
+        await ledger.flush(within: .seconds(30))
+        return try await ledger.calls(since: 0, limit: 100_000, key: nil).map(\.id)
     }
 }

@@ -28,27 +28,39 @@ public final class CallWriter {
 
     // MARK: Calls
 
-    /// What every call has, with all that may be known of it.
+    /// What is known of a call without a look at its trace; see ``CallRecord``.
     public struct Known {
-        /// See ``CallRecord``, also for the others.
+        /// The request's id.
         public var id: String
+        /// What was asked for.
         public var operation: String
+        /// The client's dialect.
         public var dialect: String
+        /// How it ended.
         public var outcome: String
+        /// The name of the key.
         public var key: String?
+        /// The model as the client asked for it.
         public var model: String?
+        /// The class of failure.
         public var error: String?
+        /// The finish reason.
         public var finish: String?
+        /// When it came, in milliseconds since 1970.
         public var time: Int64
+        /// The status answered.
         public var status: Int
+        /// Microseconds from the request to the end.
         public var total: Int64
+        /// Microseconds from the request to the first event of the answer.
         public var firstEvent: Int64?
+        /// Whether the answer was a stream.
         public var stream: Bool
 
         /// All of it.
         public init(
-            id: String, operation: String, dialect: String, outcome: String, key: String?, model: String?, error: String?,
-            finish: String?, time: Int64, status: Int, total: Int64, firstEvent: Int64?, stream: Bool
+            id: String, operation: String, dialect: String, outcome: String, key: String?, model: String?,
+            error: String?, finish: String?, time: Int64, status: Int, total: Int64, firstEvent: Int64?, stream: Bool
         ) {
             (self.id, self.operation, self.dialect, self.outcome) = (id, operation, dialect, outcome)
             (self.key, self.model, self.error, self.finish) = (key, model, error, finish)

@@ -30,7 +30,8 @@ final class JournalFile: @unchecked Sendable {
     deinit { close(descriptor) }
 
     static func failure(_ what: String, _ path: String) -> ParleyError {
-        ParleyError(.internalError, "The journal of calls \(path) cannot be \(what): \(String(cString: strerror(errno))).")
+        let reason = String(cString: strerror(errno))
+        return ParleyError(.internalError, "The journal of calls \(path) cannot be \(what): \(reason).")
     }
 
     // MARK: Folders
