@@ -218,6 +218,44 @@ import Testing
     }
 }
 
+@Suite struct CallSearchTests {
+    @Test func `calls from before there were journals are found by their ids`() async throws {
+        try await LedgerSetup.inFolder { path in
+            let ids = ["req_" + String(repeating: "a", count: 24), "client's own"]
+            let old = try DatabaseQueue(path: path)
+            try Migrations.all.migrate(old, upTo: "responses")
+            try await old.write { database in
+                for (number, id) in ids.enumerated() {
+                    try database.execute(
+                        sql: """
+                            INSERT INTO calls (number, id, time, operation, dialect, outcome, stream, status, total, estimated)
+                            VALUES (?, ?, 999000, 'chat', 'openai-chat', 'ok', 0, 200, 1, 0)
+                            """, arguments: [CallTables.number(of: 999_000) + Int64(number), id])
+                }
+            }
+            try old.close()
+            let ledger = LedgerSetup.ledger(path)
+            ledger.settle(LedgerSetup.call("new"))
+            for id in ids + ["new"] { #expect(try await ledger.call(id)?.id == id) }
+            #expect(try await LedgerSetup.ids(ledger).count == 3)
+        }
+    }
+
+    @Test func `looking a call up reads no more than an index`() async throws {
+        try await LedgerSetup.inFolder { path in
+            let store = try SQLiteStore(path: path)
+            let plans = try await store.read { database in
+                try [
+                    "SELECT * FROM calls WHERE id = 'x' AND named IS NOT NULL ORDER BY number DESC LIMIT 1",
+                    "SELECT * FROM calls WHERE number BETWEEN 1 AND 9 AND id = 'x' ORDER BY number DESC LIMIT 1",
+                ].map { sql in try Row.fetchAll(database, sql: "EXPLAIN QUERY PLAN " + sql).description }
+            }
+            #expect(plans[0].contains("calls_named"))
+            #expect(plans[1].contains("PRIMARY KEY"))
+        }
+    }
+}
+
 extension SQLiteLedger {
     /// Whether nothing is in memory only.
     fileprivate var journalIsQuiet: Bool { journal.progress.unwritten == 0 }

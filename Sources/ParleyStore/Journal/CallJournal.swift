@@ -80,7 +80,8 @@ final class CallJournal: @unchecked Sendable {
     /// Takes over a call. While the thread has anything to do it is not woken.
     func append(_ call: UnsafeRawBufferPointer) {
         monitor.with {
-            guard state.active.count + call.count < settings.memory, call.count <= JournalFrame.longestCall else {
+            let waiting = state.active.count + state.leaving.count
+            guard waiting + call.count < settings.memory, call.count <= JournalFrame.longestCall else {
                 state.lost += 1
                 return
             }
