@@ -27,6 +27,7 @@ let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -72,7 +73,7 @@ let package = Package(
         .target(
             name: "ParleyAccess", dependencies: ["ParleyCore", "CParleyPrices", crypto, nio], swiftSettings: settings),
         .target(
-            name: "ParleyStore", dependencies: ["ParleyCore", "ParleyWire", "ParleyAccess", grdb, nio],
+            name: "ParleyStore", dependencies: ["ParleyCore", "ParleyWire", "ParleyAccess", grdb, sqlite, nio],
             swiftSettings: settings),
         .target(
             name: "ParleyConfiguration",

@@ -86,6 +86,23 @@ public final class CallTrace: Sendable {
         }
     }
 
+    /// What there is to tell of a call that made at most one attempt, without lists: nearly every call.
+    public struct Plain: Sendable {
+        /// The upstream that was asked; nil where none was.
+        public let upstream: String?
+        /// See ``Attempt``.
+        public let began: NIODeadline
+        /// See ``Attempt``.
+        public let elapsed: TimeAmount?
+        /// See ``Attempt``.
+        public let failure: ParleyError.Kind?
+        /// The route whose first choice the upstream was.
+        public let route: String?
+
+        /// Whether the upstream answered.
+        public var isAnswered: Bool { upstream != nil && failure == nil && elapsed != nil }
+    }
+
     private struct State {
         var attempts: [Attempt] = []
         var decisions: [Decision] = []
@@ -125,6 +142,26 @@ public final class CallTrace: Sendable {
         }
         if !isRoot { contents.attemptCount = attemptCount }
         return contents
+    }
+
+    /// The same for a call of which there is no more to tell than that; nil for others.
+    public var plain: Plain? {
+        state.withLock { state in
+            guard state.attempts.count <= 1, state.decisions.count <= 1, state.inner.isEmpty, state.dropped.isEmpty,
+                state.degraded.isEmpty
+            else { return nil }
+            var route: String?
+            if let decision = state.decisions.first {
+                guard decision.reason == "first" else { return nil }
+                if let attempt = state.attempts.first, decision.time <= attempt.began { route = decision.route }
+            }
+            guard let attempt = state.attempts.first else {
+                return Plain(upstream: nil, began: .uptimeNanoseconds(0), elapsed: nil, failure: nil, route: nil)
+            }
+            return Plain(
+                upstream: attempt.upstream, began: attempt.began, elapsed: attempt.elapsed, failure: attempt.failure,
+                route: route)
+        }
     }
 
     // MARK: Attempts

@@ -27,38 +27,59 @@ extension Exchange {
     }
 
     /// Hands the call over to the ledger, once, and tells the log what it needs of the trace.
-    ///
-    /// The whole record is made by the ledger, off the event loop. Here only calls with more than one attempt are looked
-    /// at closely.
     @inline(never)
     func account() {
+        if let plain = trace.plain, record.outcome == .ok || !plain.isAnswered {
+            account(plain)
+        } else {
+            accountFully()
+        }
+    }
+
+    /// The way of nearly every call: written straight from where things are, with no record in between.
+    private func account(_ plain: CallTrace.Plain) {
+        record.upstream = plain.upstream
+        record.attempts = plain.upstream == nil ? 0 : 1
+        guard let operation else { return }
+        let writer = shard.accounts
+        // What was counted was not read by a model.
+        let usage = operation == .countTokens ? Usage() : seen?.usage ?? Usage()
+        if plain.isAnswered, let upstream = plain.upstream {
+            record.cost = writer.cost(of: usage, at: upstream, in: snapshot.prices)
+        }
+        guard let ledger = shard.gateway.ledger else { return }
+        writer.write(known(operation), plain, usage: usage, cost: record.cost, arrived: request.arrived)
+        ledger.settle(writer.bytes)
+    }
+
+    private func accountFully() {
         let contents = trace.contents
         record.upstream = contents.upstream
         record.attempts = contents.attemptCount
         record.degraded = contents.degraded
         guard let operation else { return }
-        let ledger = shard.gateway.ledger
-        let isPlain = contents.isPlain && (record.outcome == .ok || contents.answering == nil)
-        if isPlain, shard.accessLog != nil, operation != .countTokens, let upstream = record.upstream {
-            record.cost = seen.flatMap { snapshot.prices.cost(of: $0.usage, at: upstream) }
+        let full = settled(operation).makeRecord()
+        record.cost = full.cost
+        if !contents.isPlain || (record.outcome != .ok && contents.answering != nil) {
+            // An estimate, for an answer that broke off before the upstream said what it took.
+            record.inputTokens = full.usage.input
+            record.outputTokens = full.usage.output
         }
-        guard ledger != nil || !isPlain else { return }
-        let call = settled(operation)
-        ledger?.settle(call)
-        if !isPlain, shard.accessLog != nil { detail(call, contents) }
+        if !contents.isPlain, shard.accessLog != nil {
+            record.attemptDetails = full.attempts.map {
+                AccessRecord.Attempt(upstream: $0.upstream, why: $0.why, failure: $0.failure, elapsed: $0.elapsed)
+            }
+        }
+        guard let ledger = shard.gateway.ledger else { return }
+        shard.accounts.write(full)
+        ledger.settle(shard.accounts.bytes)
     }
 
-    /// What the log says of a call that took more than one attempt, or did not end well.
-    private func detail(_ call: SettledCall, _ contents: CallTrace.Contents) {
-        let full = call.makeRecord()
-        record.cost = full.cost
-        // An estimate, for an answer that broke off before the upstream said what it took.
-        record.inputTokens = full.usage.input
-        record.outputTokens = full.usage.output
-        guard !contents.isPlain else { return }
-        record.attemptDetails = full.attempts.map {
-            AccessRecord.Attempt(upstream: $0.upstream, why: $0.why, failure: $0.failure, elapsed: $0.elapsed)
-        }
+    private func known(_ operation: Operation) -> CallWriter.Known {
+        CallWriter.Known(
+            id: id, operation: operation.rawValue, dialect: dialect.id.name, outcome: record.outcome.rawValue,
+            key: record.key, model: record.model, error: record.error, finish: record.finish, time: record.time,
+            status: record.status, total: record.total, firstEvent: record.firstEvent, stream: record.stream)
     }
 
     private func settled(_ operation: Operation) -> SettledCall {

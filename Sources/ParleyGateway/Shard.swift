@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import NIOCore
+import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
 
@@ -31,6 +32,8 @@ final class Shard: @unchecked Sendable {
     var sockets = SweepList<UpstreamSocket>()
     var pendings = SweepList<Pending>()
     var ids = RequestIDs()
+    /// Writes the calls that end on this loop for the ledger.
+    let accounts = CallWriter()
     var clock = DateHeader()
     private var pools: [ObjectIdentifier: (endpoint: Endpoint, pool: Pool)] = [:]
     private var sweeper: RepeatedTask?

@@ -20,6 +20,7 @@ enum Migrations {
         migrator.registerMigration("calls") { database in try CallTables.create(in: database) }
         migrator.registerMigration("conversations", migrate: conversations)
         migrator.registerMigration("responses", migrate: responses)
+        migrator.registerMigration("journals") { database in try CallTables.addJournals(in: database) }
         return migrator
     }
 

@@ -41,7 +41,7 @@ struct ServeCommand: AsyncParsableCommand {
         await gateway.stop(drain: drain) {
             await AgentProcesses.stopAll()
         }
-        if await !service.ledger.flush() { logs.logger.warning("the account of the last calls could not be written") }
+        if await !service.ledger.close() { logs.logger.warning("the account of the last calls could not be written") }
         logs.logger.info("stopped")
         _ = logs.sink.flush()
     }
@@ -72,6 +72,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
         logs.logger.info(
             "listening", metadata: ["address": "\(gateway.addresses.map(\.description).joined(separator: " "))"])
+        ledger.recover()
         let service = Service(startup: startup, gateway: gateway, ledger: ledger, logs: logs)
         let console: ControlPlane?
         do {

@@ -12,30 +12,14 @@ import Testing
 @testable import ParleyStore
 
 @Suite struct SQLiteLedgerTests {
-    /// A path in a folder of its own, which goes with the test.
     private static func inFolder(_ body: (String) async throws -> Void) async throws {
-        var template = Array("/tmp/parley-ledger-XXXXXX".utf8CString)
-        let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
-        defer {
-            chmod(folder, 0o700)
-            for name in ["parley.db", "parley.db-wal", "parley.db-shm", "parley.db-journal"] {
-                unlink("\(folder)/\(name)")
-            }
-            rmdir(folder)
-        }
-        try await body("\(folder)/parley.db")
+        try await LedgerSetup.inFolder(body)
     }
 
     private static func ledger(_ path: String, _ change: (inout SQLiteLedger.Settings) -> Void = { _ in })
         -> SQLiteLedger
     {
-        var settings = SQLiteLedger.Settings()
-        settings.gathering = .milliseconds(5)
-        settings.pause = .milliseconds(20)
-        change(&settings)
-        return SQLiteLedger(
-            LazyStore { () throws(ParleyError) in try SQLiteStore(path: path) }, settings: settings,
-            clock: { 1_000_000 })
+        LedgerSetup.ledger(path, change)
     }
 
     private static func call(_ id: String, time: Int64 = 999_000, key: String = "k") -> SettledCall {
@@ -166,45 +150,14 @@ import Testing
         }
     }
 
-    @Test func `where nothing can be written calls wait, then are lost and counted, and later all is well again`()
-        async throws
-    {
-        try await Self.inFolder { path in
-            let reports = Mutex<[Bool]>([])
-            var settings = SQLiteLedger.Settings()
-            (settings.gathering, settings.pause, settings.capacity) = (.milliseconds(5), .milliseconds(20), 10)
-            let isBroken = Mutex(true)
-            let ledger = SQLiteLedger(
-                LazyStore { () throws(ParleyError) in
-                    if isBroken.withLock({ $0 }) { throw ParleyError(.internalError, "The disk is full.") }
-                    return try SQLiteStore(path: path)
-                }, settings: settings, clock: { 1_000_000 },
-                report: { failure in reports.withLock { $0.append(failure == nil) } })
-            for number in 0..<15 { ledger.settle(Self.call("\(number)")) }
-            #expect(await !ledger.flush())
-            #expect(ledger.health.failure == "The disk is full.")
-            #expect(ledger.health.lost == 5)
-            #expect(ledger.health.waiting == 10)
-            let waiting = try await ledger.call("3")
-            #expect(waiting?.id == "3")
-            isBroken.withLock { $0 = false }
-            // The writer is in its pause, and goes on by itself.
-            while ledger.health.waiting > 0 { await ledger.flush() }
-            #expect(ledger.health.failure == nil)
-            let written = try await Self.ids(ledger, since: 0, limit: 100, key: nil)
-            #expect(written.count == 10)
-            let told = reports.withLock { $0 }
-            #expect(told == [false, true])
-        }
-    }
-
     @Test func `a disk that fills up while calls are written takes none of them away`() async throws {
         try await Self.inFolder { path in
             let store = try SQLiteStore(path: path)
             var settings = SQLiteLedger.Settings()
             (settings.gathering, settings.pause) = (.milliseconds(5), .milliseconds(20))
             let ledger = SQLiteLedger(
-                LazyStore { () throws(ParleyError) in store }, settings: settings, clock: { 1_000_000 })
+                LazyStore { () throws(ParleyError) in store }, settings: settings, clock: { 1_000_000 },
+                folder: { path + ".calls" })
             let pages = try await store.read { try Int.fetchOne($0, sql: "PRAGMA page_count") ?? 0 }
             try await store.write(to: store.bulk) { try $0.execute(sql: "PRAGMA max_page_count = \(pages + 4)") }
             for number in 0..<500 { ledger.settle(Self.call("\(number)")) }

@@ -78,7 +78,7 @@ def test_nothing_of_a_conversation_or_a_key_is_kept(ledger, upstream, tmp_path):
     ask(server, "m", "quiet", text="the secret question")
     record(server, "quiet")
     server.stop()
-    kept = b"".join(path.read_bytes() for path in server.folder.rglob("parley.db*"))
+    kept = b"".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file() and "parley.db" in str(path))
     assert b"quiet" in kept
     for secret in (b"secret question", b"secret answer", KEY.encode(), ADMIN.encode(), b"upstream-key"):
         assert secret not in kept
@@ -193,17 +193,100 @@ def test_calls_survive_a_restart_and_are_summed_up(ledger, upstream, tmp_path):
         "UNPRICED"]
 
 
-def test_what_was_written_survives_kill_9(ledger, upstream, tmp_path):
+def test_what_was_answered_survives_kill_9(ledger, upstream, tmp_path):
     server = ledger(folder=tmp_path / "same")
-    upstream.script(answer(whole()))
-    ask(server, "m", "kept")
-    record(server, "kept")
-    path = server.folder / "state" / "parley" / "parley.db-wal"
-    wait_until(lambda: path.exists() and b"kept" in path.read_bytes(), what="the call on the disk")
+    upstream.script({"times": 1000, "steps": answer(whole())})
+    killed = threading.Event()
+    answered = []
+
+    def one(number):
+        turn = 0
+        while not killed.is_set():
+            try:
+                status = ask(server, "m", f"call-{number}-{turn}")[0]
+            except OSError:
+                return
+            if status == 200:
+                answered.append((time.monotonic(), f"call-{number}-{turn}"))
+            turn += 1
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    # In the middle of what the store is being given; then what was answered a moment before has to be there.
+    wait_until(lambda: len(answered) > 100, 20, "a hundred answers")
+    time.sleep(random.Random(len(answered)).random() / 2)
+    killed.set()
+    for thread in threads:
+        thread.join()
+    wanted = {call for _, call in answered}
+    time.sleep(0.1)
     server.process.kill()
     server.process.wait()
     server.log_path.unlink()
-    assert record(ledger(folder=tmp_path / "same"), "kept")["status"] == 200
+    again = ledger(folder=tmp_path / "same")
+    found = wait_until(
+        lambda: (lambda calls: calls if len(calls) >= len(wanted) else None)(
+            [call["id"] for call in admin(again, "/admin/calls?limit=1000")[1]["calls"]]), what="every call")
+    assert len(found) == len(set(found)) and wanted <= set(found)
+    assert record(again, "call-0-0")["status"] == 200
+    journals = list((again.folder / "state" / "parley" / "parley.db.calls").iterdir())
+    again.stop()
+    assert len(journals) <= 1 and not list((again.folder / "state" / "parley" / "parley.db.calls").iterdir())
+
+
+def test_calls_under_way_to_the_store_are_found_and_none_is_there_twice_after_kill_9(ledger, upstream, tmp_path):
+    upstream.script({"times": 1000, "steps": answer(whole())})
+    folder = tmp_path / "same"
+    wanted = set()
+    for turn in range(3):
+        server = ledger(folder=folder)
+        # Killed at once: what a life before left may be half in the store.
+        for number in range(20):
+            ask(server, "m", f"turn-{turn}-{number}")
+            wanted.add(f"turn-{turn}-{number}")
+        time.sleep(0.05 + 0.1 * turn)
+        server.process.kill()
+        server.process.wait()
+        server.log_path.unlink()
+    server = ledger(folder=folder)
+    found = wait_until(
+        lambda: (lambda calls: calls if len(calls) >= len(wanted) else None)(
+            [call["id"] for call in admin(server, "/admin/calls?limit=1000")[1]["calls"]]), what="every call")
+    assert sorted(found) == sorted(wanted)
+
+
+def test_two_servers_share_a_store(ledger, upstream, tmp_path):
+    upstream.script({"times": 1000, "steps": answer(whole())})
+    store = f"sqlite:{tmp_path / 'shared.db'}"
+    servers = [ledger(store=store), ledger(store=store)]
+    threads = [threading.Thread(target=lambda which: [ask(servers[which], "m", f"{which}-{number}")
+                                                      for number in range(50)], args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list((tmp_path / "shared.db.calls").glob("*.journal"))) == 2
+    assert record(servers[1], "0-49")["id"] == "0-49" and record(servers[0], "1-49")["id"] == "1-49"
+    servers[0].process.kill()
+    servers[0].process.wait()
+
+    def all_there():
+        calls = [call["id"] for call in admin(servers[1], "/admin/calls?limit=1000")[1]["calls"]]
+        return calls if len(calls) >= 100 else None
+    assert len(set(wait_until(all_there, what="the calls of both"))) == 100
+
+
+def test_an_id_of_the_servers_own_is_found(ledger, upstream):
+    server = ledger()
+    upstream.script({"times": 2, "steps": answer(whole())})
+    for _ in range(2):
+        status, headers, _ = server.request("POST", "/v1/chat/completions", chat("m"))
+        call = headers["x-request-id"]
+        assert status == 200 and len(call) == 28
+        assert record(server, call)["id"] == call
+        admin(server, "/admin/calls")
+        assert admin(server, f"/admin/calls/{call}")[0] == 200, "from the store"
 
 
 def test_a_store_that_cannot_be_written_fails_no_call(ledger, upstream, tmp_path):

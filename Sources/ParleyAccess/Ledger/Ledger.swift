@@ -5,8 +5,9 @@ public import ParleyCore
 
 /// Keeps the account of calls.
 public protocol Ledger: AnyObject, Sendable {
-    /// Takes over a call that is over: once for each, from the event loop it ran on. It neither blocks nor fails.
-    func settle(_ call: SettledCall)
+    /// Takes over a call that is over, as ``CallWriter`` wrote it: once for each, from the event loop it ran on. It neither
+    /// blocks nor fails, and has no use for the bytes later.
+    func settle(_ call: UnsafeRawBufferPointer)
 
     /// The last call of that id.
     ///
@@ -24,6 +25,15 @@ public protocol Ledger: AnyObject, Sendable {
 
     /// How it is doing.
     var health: LedgerHealth { get }
+}
+
+extension Ledger {
+    /// Takes over a call that is over.
+    public func settle(_ call: SettledCall) {
+        let writer = CallWriter()
+        writer.write(call.makeRecord())
+        settle(writer.bytes)
+    }
 }
 
 /// How a ledger is doing.

@@ -31,8 +31,8 @@ public final class MemoryLedger: Ledger {
     public var count: Int { state.withLock { $0.calls.count - $0.first } }
 
     /// Keeps a call; the oldest go where there are too many.
-    public func settle(_ call: SettledCall) {
-        let record = call.makeRecord()
+    public func settle(_ call: UnsafeRawBufferPointer) {
+        guard let record = try? CallRecord(call) else { return }
         let size = record.size
         state.withLock { state in
             state.calls.append((record, size))

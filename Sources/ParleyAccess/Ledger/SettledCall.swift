@@ -4,8 +4,7 @@
 public import NIOCore
 public import ParleyCore
 
-/// A call that is over, as it is handed to a ledger: what the way of the request knows, with the trace itself, so that
-/// the record is made where there is time for it.
+/// A call that is over: what the way of the request knows, with the trace of what happened. Its record is made of both.
 public struct SettledCall: Sendable {
     /// What is known without a look at the trace; attempts and costs are filled in from it.
     public var record: CallRecord
@@ -140,8 +139,4 @@ public struct SettledCall: Sendable {
         let known = attempts.compactMap(\.cost) + inner.compactMap(\.cost)
         return known.isEmpty ? nil : known.reduce(0) { $0.clampedSum($1) }
     }
-}
-
-extension NIODeadline {
-    fileprivate func microseconds(to other: NIODeadline) -> Int64 { max(0, (other - self).nanoseconds / 1000) }
 }

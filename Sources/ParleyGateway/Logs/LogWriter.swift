@@ -3,6 +3,7 @@
 
 import Glibc
 import NIOCore
+import ParleyCore
 
 /// The queue behind a sink and the thread that empties it.
 ///

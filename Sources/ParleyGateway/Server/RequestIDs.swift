@@ -1,34 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Glibc
+import ParleyAccess
+
 /// Ids for requests whose client sent none: unique, not secret.
 struct RequestIDs {
-    private static let alphabet = Array("0123456789abcdefghijklmnopqrstuv".utf8)
-
     /// Random per event loop and process, so that ids of several machines do not meet.
     private var high = UInt64.random(in: .min ... .max)
-    private var low = UInt64.random(in: .min ... .max)
+    private var low = UInt64.random(in: 1 ... .max)
 
-    /// The next id: `req_` and 24 letters and digits.
+    /// The next id: `req_`, nine digits of the time and fifteen letters and digits.
     mutating func next() -> String {
         // A xorshift walk: cheap, and two neighbours look nothing alike.
         low ^= low << 13
         low ^= low >> 7
         low ^= low << 17
         high &+= 0x9E37_79B9_7F4A_7C15
-        var bits = high ^ low
-        return String(unsafeUninitializedCapacity: 28) { out in
-            out[0] = UInt8(ascii: "r")
-            out[1] = UInt8(ascii: "e")
-            out[2] = UInt8(ascii: "q")
-            out[3] = UInt8(ascii: "_")
-            for index in 4..<28 {
-                if index == 16 { bits = low }
-                out[index] = Self.alphabet[Int(truncatingIfNeeded: bits & 31)]
-                bits >>= 5
-            }
-            return 28
-        }
+        // To some milliseconds: who looks a call up by its id's time allows for seconds.
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME_COARSE, &now)
+        let time = Int64(now.tv_sec) &* 1000 &+ Int64(now.tv_nsec) / 1_000_000
+        return CallID.make(time: time, noise: low >> 29, more: low ^ high >> 24)
     }
 
     /// Whether a client's own id can be kept: 1 to 128 visible ASCII characters.

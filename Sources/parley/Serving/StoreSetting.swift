@@ -23,23 +23,23 @@ extension LazyStore {
     ) {
         let age = Int(retention.conversations.components.seconds)
         self.init(onStandIn: setting == nil ? onStandIn : nil) { () throws(ParleyError) in
-            switch setting {
-            case .postgres:
-                throw ParleyError(
-                    .notImplemented, "store: PostgreSQL is not built yet; use sqlite:PATH, or leave the setting out.",
-                    code: "not_implemented")
-            case .sqlite, nil:
-                do {
-                    if setting == nil { try StateDirectory.standard().prepare() }
-                    let path = try Self.path(of: setting, configuration: configuration) ?? ""
-                    return try SQLiteStore(path: path, responseAge: age)
-                } catch let error as KeyFileError {
-                    throw ParleyError(.internalError, "The store cannot be opened: \(error.description)")
-                } catch {
-                    throw error as? ParleyError ?? ParleyError(.internalError, "The store cannot be opened.")
-                }
-            }
+            try SQLiteStore(path: try Self.preparedPath(of: setting, configuration: configuration), responseAge: age)
         }
+    }
+
+    /// Where the store is that the setting names; its folder is made where it is ours.
+    ///
+    /// - Throws: why there can be none.
+    static func preparedPath(of setting: StoreSettings?, configuration: String?) throws(ParleyError) -> String {
+        do throws(KeyFileError) {
+            if setting == nil { try StateDirectory.standard().prepare() }
+            if let path = try path(of: setting, configuration: configuration) { return path }
+        } catch {
+            throw ParleyError(.internalError, "The store cannot be opened: \(error.description)")
+        }
+        throw ParleyError(
+            .notImplemented, "store: PostgreSQL is not built yet; use sqlite:PATH, or leave the setting out.",
+            code: "not_implemented")
     }
 
     /// Where the store is that the setting names; nil where it is no file.
@@ -64,13 +64,19 @@ extension SQLiteLedger {
     convenience init(_ startup: Startup, logger: Logger) {
         var settings = Settings()
         settings.retention = startup.settings.retention.requests
-        let report = { @Sendable (failure: String?) in
+        var reports = Reports()
+        reports.failure = { failure in
             if let failure {
                 logger.error("calls are not recorded at the moment: \(failure)")
             } else {
                 logger.notice("calls are recorded again")
             }
         }
-        self.init(startup.store, settings: settings, report: report)
+        reports.remark = { logger.warning("\($0)") }
+        let (setting, configuration) = (startup.settings.store, startup.path)
+        self.init(startup.store, settings: settings, reports: reports) { () throws(ParleyError) in
+            // Beside the store, as SQLite's own files are.
+            try LazyStore.preparedPath(of: setting, configuration: configuration) + ".calls"
+        }
     }
 }

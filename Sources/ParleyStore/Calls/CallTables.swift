@@ -68,12 +68,28 @@ enum CallTables {
         }
     }
 
-    // MARK: Columns in the order in which they are written and read
+    /// Ids of our own say when their call came, so that only others need an index; keys have none, since the last calls are
+    /// looked through as fast. What was read from the journals of servers is noted in the same transaction as its calls.
+    static func addJournals(in database: Database) throws {
+        try database.create(table: "journals") { table in
+            // The file's name in the folder beside the store.
+            table.primaryKey("name", .text)
+            table.column("position", .integer).notNull()
+            // Set when all of it is here for good, right before the file is deleted.
+            table.column("done", .integer).notNull().defaults(to: 0)
+        }
+        // Null where the call is found by the time that its id says.
+        try database.alter(table: "calls") { $0.add(column: "named", .integer).defaults(to: 1) }
+        try database.execute(sql: "DROP INDEX calls_key")
+        try database.execute(sql: "DROP INDEX calls_id")
+        try database.execute(sql: "CREATE INDEX calls_named ON calls (id) WHERE named IS NOT NULL")
+    }
+
+    // MARK: Columns in the order in which they are written
 
     static let callColumns =
-        ["number", "id", "time", "operation", "dialect", "outcome", "stream", "status", "total"] + texts
-        + ["first", "cost", "degraded", "dropped", "answer", "began", "elapsed", "own_cost", "why", "route"] + usage
-        + ["estimated"]
+        ["number", "named"] + CallLayout.texts + CallLayout.numbers + CallLayout.options
+        + ["stream", "estimated", "degraded", "dropped"]
     static let innerColumns =
         ["call", "place", "parent", "purpose", "model", "began", "elapsed", "failure", "cost"] + usage + ["estimated"]
     static let attemptColumns =

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import Glibc
-import NIOCore
+public import Glibc
+public import NIOCore
 
 /// A mutex with a condition, for the one thread that must sleep until there is something to do.
 ///
 /// Safe to share: the two system objects are made for that, and their addresses never change.
-final class Monitor: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+public final class Monitor: @unchecked Sendable {
+    @usableFromInline let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init() {
+    /// A monitor that nobody holds.
+    public init() {
         mutex.initialize(to: pthread_mutex_t())
         condition.initialize(to: pthread_cond_t())
         pthread_mutex_init(mutex, nil)
@@ -31,20 +32,21 @@ final class Monitor: @unchecked Sendable {
     }
 
     /// Runs `body` alone.
-    func with<Result>(_ body: () throws -> Result) rethrows -> Result {
+    @inlinable
+    public func with<Result>(_ body: () throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body()
     }
 
     /// Wakes all that wait. Called within `with`.
-    func wake() { pthread_cond_broadcast(condition) }
+    public func wake() { pthread_cond_broadcast(condition) }
 
     /// Gives the mutex up until somebody wakes, or for no reason. Called within `with`.
-    func wait() { pthread_cond_wait(condition, mutex) }
+    public func wait() { pthread_cond_wait(condition, mutex) }
 
     /// Like `wait`, but not longer than `limit`.
-    func wait(atMost limit: TimeAmount) {
+    public func wait(atMost limit: TimeAmount) {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         let nanoseconds = Int64(time.tv_nsec) + max(0, limit.nanoseconds) % 1_000_000_000
