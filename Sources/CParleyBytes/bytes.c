@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 ptrdiff_t parley_find(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length) {
     const char *found = memmem(haystack, haystack_length, needle, needle_length);
     return found ? found - (const char *)haystack : -1;
@@ -31,9 +35,12 @@ static inline block load(const uint8_t *bytes) {
 
 /// The first lane that matches, or 16.
 static inline size_t first(block matches) {
+#if defined(__SSE2__)
+    unsigned mask = (unsigned)_mm_movemask_epi8((__m128i)matches);
+    return mask ? (size_t)__builtin_ctz(mask) : 16;
+#elif defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     halves half = (halves)matches;
     if ((half[0] | half[1]) == 0) return 16;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     if (half[0]) return (size_t)__builtin_ctzll(half[0]) >> 3;
     return 8 + ((size_t)__builtin_ctzll(half[1]) >> 3);
 #else
@@ -43,27 +50,66 @@ static inline size_t first(block matches) {
 #endif
 }
 
-// Each scan is a test for one byte, the same test for a block, and this loop. `ahead` is how many bytes after its own
-// a test may read.
+#define PARLEY_UNUSED __attribute__((unused))
+
+// Each scan is a test for one byte, the same test for a block, and this loop. A test may look at the byte behind its own
+// (`next`), so that as many bytes as `ahead` says must follow a block.
 #define PARLEY_SCAN(name, ahead, block_test, byte_test)                                                                \
-    size_t name(const void *start, size_t length) {                                                                    \
-        const uint8_t *bytes = start;                                                                                  \
-        size_t at = 0;                                                                                                 \
+    static size_t name##_16(const uint8_t *bytes, size_t length, size_t at) {                                          \
+        typedef block lanes;                                                                                           \
+        typedef signed_block signed_lanes PARLEY_UNUSED;                                                               \
         for (; at + 16 + (ahead) <= length; at += 16) {                                                                \
-            block value = load(bytes + at);                                                                            \
-            size_t lane = first((block)(block_test));                                                                  \
+            lanes value = load(bytes + at), next PARLEY_UNUSED = load(bytes + at + (ahead));                           \
+            size_t lane = first((lanes)(block_test));                                                                  \
             if (lane < 16) return at + lane;                                                                           \
         }                                                                                                              \
         for (; at < length; at++) {                                                                                    \
-            uint8_t value = bytes[at];                                                                                 \
+            uint8_t value = bytes[at], next PARLEY_UNUSED = at + (ahead) < length ? bytes[at + (ahead)] : 0;           \
             if (byte_test) return at;                                                                                  \
         }                                                                                                              \
         return length;                                                                                                 \
+    }                                                                                                                  \
+    PARLEY_WIDE_SCAN(name, ahead, block_test)                                                                          \
+    size_t name(const void *start, size_t length) {                                                                    \
+        return PARLEY_IS_WIDE(length) ? name##_32(start, length) : name##_16(start, length, 0);                        \
     }
+
+#if defined(__x86_64__)
+// Thirty-two at a time where the processor can. What is shorter is not worth the other unit's warm-up.
+typedef uint8_t wide_block __attribute__((vector_size(32)));
+typedef int8_t wide_signed_block __attribute__((vector_size(32)));
+
+static int has_wide_blocks;
+
+__attribute__((constructor)) static void find_out(void) {
+    __builtin_cpu_init();
+    has_wide_blocks = __builtin_cpu_supports("avx2");
+}
+
+#define PARLEY_IS_WIDE(length) (has_wide_blocks && (length) >= 33)
+#define PARLEY_WIDE_SCAN(name, ahead, block_test)                                                                      \
+    __attribute__((target("avx2"))) static size_t name##_32(const uint8_t *bytes, size_t length) {                     \
+        typedef wide_block lanes;                                                                                      \
+        typedef wide_signed_block signed_lanes PARLEY_UNUSED;                                                          \
+        size_t at = 0;                                                                                                 \
+        for (; at + 32 + (ahead) <= length; at += 32) {                                                                \
+            lanes value, next;                                                                                         \
+            memcpy(&value, bytes + at, 32);                                                                            \
+            memcpy(&next, bytes + at + (ahead), 32);                                                                   \
+            unsigned mask = (unsigned)_mm256_movemask_epi8((__m256i)(lanes)(block_test));                              \
+            if (mask) return at + (size_t)__builtin_ctz(mask);                                                         \
+        }                                                                                                              \
+        return name##_16(bytes, length, at);                                                                           \
+    }
+#else
+#define PARLEY_IS_WIDE(length) 0
+#define PARLEY_WIDE_SCAN(name, ahead, block_test)                                                                      \
+    static size_t name##_32(const uint8_t *bytes, size_t length) { return name##_16(bytes, length, 0); }
+#endif
 
 // As a signed number a byte over 0x7F is negative, so one comparison finds it and the control characters.
 PARLEY_SCAN(
-    parley_plain_run, 0, ((signed_block)value < 0x20) | (value == '"') | (value == '\\'),
+    parley_plain_run, 0, (lanes)((signed_lanes)value < 0x20) | (lanes)(value == '"') | (lanes)(value == '\\'),
     (int8_t)value < 0x20 || value == '"' || value == '\\')
 
 PARLEY_SCAN(
@@ -72,19 +118,11 @@ PARLEY_SCAN(
 
 PARLEY_SCAN(parley_line_run, 0, (value == '\n') | (value == '\r'), value == '\n' || value == '\r')
 
-static inline block key_block(const uint8_t *next) {
-    block value = load(next);
-    return (block)((value == 'e') | (value == 'f') | (value == 'u'));
-}
-
-static inline int key_byte(const uint8_t *bytes, size_t next, size_t length) {
-    return next < length && (bytes[next] == 'e' || bytes[next] == 'f' || bytes[next] == 'u');
-}
-
 PARLEY_SCAN(
     parley_mark_run, 1,
-    (block)(value == '\n') | (block)(value == '\r') | ((block)(value == '"') & key_block(bytes + at + 1)),
-    value == '\n' || value == '\r' || (value == '"' && key_byte(bytes, at + 1, length)))
+    (lanes)(value == '\n') | (lanes)(value == '\r')
+        | ((lanes)(value == '"') & (lanes)((next == 'e') | (next == 'f') | (next == 'u'))),
+    value == '\n' || value == '\r' || (value == '"' && (next == 'e' || next == 'f' || next == 'u')))
 
 ptrdiff_t parley_find_word(const void *start, size_t length, const void *word, size_t word_length) {
     const uint8_t *bytes = start;

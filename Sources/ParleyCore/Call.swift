@@ -74,15 +74,19 @@ public struct Call: Sendable {
         }
     }
 
-    /// A call as it came in.
+    /// A call as it came in. What can be set later, too, is set at once here where it is known: each change has its price.
     public init(
-        id: String, dialect: DialectID, operation: Operation, model: String, stream: Bool, includeUsage: Bool,
-        body: ByteBuffer, deadline: NIODeadline, connector: any Connector, trace: CallTrace
+        id: String, dialect: DialectID, operation: Operation, model: String, caller: String = "", stream: Bool,
+        includeUsage: Bool, isStrict: Bool = false, body: ByteBuffer, reading: (any RequestReading)? = nil,
+        overrides: [FieldOverride] = [], headers: [HeaderField] = [], deadline: NIODeadline,
+        connector: any Connector, trace: CallTrace, forms: (any NeutralForms)? = nil, caching: CachePolicy = .normal
     ) {
         storage = Storage(
             Fields(
-                id: id, dialect: dialect, operation: operation, model: model, stream: stream,
-                includeUsage: includeUsage, body: body, deadline: deadline, connector: connector, trace: trace))
+                id: id, dialect: dialect, operation: operation, model: model, caller: caller, stream: stream,
+                includeUsage: includeUsage, isStrict: isStrict, body: body, reading: reading, overrides: overrides,
+                headers: headers, deadline: deadline, connector: connector, trace: trace, forms: forms,
+                caching: caching))
     }
 }
 

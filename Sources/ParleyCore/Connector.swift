@@ -206,6 +206,10 @@ public struct HeaderBlock: Sendable {
 public struct HeaderName {
     fileprivate let bytes: UnsafeRawBufferPointer
 
+    /// The first letter, in lower case; most names are told apart by it.
+    @inline(__always)
+    public var initial: UInt8 { (bytes.first ?? 0) | 0x20 }
+
     /// Whether this is `name`, which must be given in lower case.
     @inline(__always)
     public func equals(_ name: StaticString) -> Bool {

@@ -50,8 +50,8 @@ public protocol StreamRelay {
     /// Whether the answer's proper end was seen; likewise.
     var isComplete: Bool { get }
 
-    /// Passes on what arrived, in whole frames.
-    mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError)
+    /// Passes on what arrived, in whole frames. The bytes are handed over, so that they can be passed on where they lie.
+    mutating func push(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError)
 
     /// The upstream closed its body properly.
     mutating func finish(into out: inout ByteBuffer) throws(ParleyError)

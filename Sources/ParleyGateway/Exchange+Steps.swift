@@ -127,17 +127,12 @@ extension Exchange {
 
     /// The call as models see it.
     func call(_ intake: Intake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
-        var call = Call(
-            id: id, dialect: dialect.id, operation: .chat, model: name, stream: intake.stream,
-            includeUsage: intake.includeUsage, body: intake.body, deadline: deadline, connector: shard, trace: trace)
-        call.caller = key.name
-        call.reading = intake.reading
-        call.forms = ClientForms.shared
-        call.overrides = key.overrides
-        call.headers = request.head.passed
-        call.caching = request.head.caching
-        call.isStrict = request.head.isStrict ?? snapshot.isStrict
-        return call
+        let head = request.head
+        return Call(
+            id: id, dialect: dialect.id, operation: .chat, model: name, caller: key.name, stream: intake.stream,
+            includeUsage: intake.includeUsage, isStrict: head.isStrict ?? snapshot.isStrict, body: intake.body,
+            reading: intake.reading, overrides: key.overrides, headers: head.passed, deadline: deadline,
+            connector: shard, trace: trace, forms: ClientForms.shared, caching: head.caching)
     }
 
     /// The reply as bytes for this client.
@@ -154,11 +149,10 @@ extension Exchange {
 
     /// Says in headers who answered, and passes on the upstream's limits.
     func describe(_ reply: Reply, _ name: String, in head: AnswerHead) {
-        head.headers.reserveCapacity(head.headers.count + reply.headers.count + 4)
-        head.headers += reply.headers
-        head.headers.append(HeaderField("x-parley-model", name))
-        if let upstream = trace.upstream { head.headers.append(HeaderField("x-parley-upstream", upstream)) }
-        head.headers.append(HeaderField("x-parley-attempts", String(trace.attemptCount)))
+        if head.headers.isEmpty { head.headers = reply.headers } else { head.headers += reply.headers }
+        head.model = name
+        head.upstream = trace.upstream
+        head.attempts = trace.attemptCount
         let dropped = trace.dropped
         if !dropped.isEmpty {
             head.headers.append(HeaderField("x-parley-dropped", dropped.joined(separator: ", ")))

@@ -109,28 +109,45 @@ final class Exchange {
     @inline(never)
     private func begin() throws(ParleyError) {
         if let failure = request.failure { throw failure }
-        let target = request.head.target
-        guard let route = Route.find(target, billing: snapshot.server.offersBilling) else {
-            speak(Route.dialect(ofUnknown: target))
+        let head = request.head
+        guard let route = Route.find(head.target, billing: snapshot.server.offersBilling) else {
+            speak(Route.dialect(ofUnknown: head.target))
             throw unknownPath()
         }
         speak(route)
-        if route == .console { return }
-        if request.head.method == .OPTIONS { return answerPreflight(route) }
-        guard route.methods.contains(request.head.method) else {
-            throw ParleyError(
-                .methodNotAllowed,
-                "\(request.head.method.rawValue) is not a method of this path; use \(route.methods[0].rawValue).",
-                code: "method_not_allowed")
-        }
-        switch route {
-        case .health, .healthLive, .healthReady: return try answerHealth(route)
-        default: break
+        var isPlain = false
+        if case .generate = route { isPlain = head.method == .POST }
+        if !isPlain {
+            guard try needsKey(route, head) else { return }
         }
         // 2. Identify.
         let key = try identify()
         record.key = key.name
         asked = Asked(route, key, requestID: id)
+    }
+
+    /// Answers what anybody may ask.
+    ///
+    /// - Returns: whether the request is another one.
+    /// - Throws: `methodNotAllowed`.
+    private func needsKey(_ route: Route, _ head: RequestHead) throws(ParleyError) -> Bool {
+        if route == .console { return false }
+        if head.method == .OPTIONS {
+            answerPreflight(route)
+            return false
+        }
+        guard route.methods.contains(head.method) else {
+            throw ParleyError(
+                .methodNotAllowed,
+                "\(head.method.rawValue) is not a method of this path; use \(route.methods[0].rawValue).",
+                code: "method_not_allowed")
+        }
+        switch route {
+        case .health, .healthLive, .healthReady:
+            try answerHealth(route)
+            return false
+        default: return true
+        }
     }
 
     /// Everything that is not an answer to a conversation.
@@ -182,15 +199,15 @@ final class Exchange {
     @inline(never)
     private func read(_ asked: Asked) throws(ParleyError) {
         guard case .generate(let generation) = asked.route else { return }
-        var intake = try dialect.intake(request.takeBody())
-        if let model = generation.model { intake.model = model }
-        if let stream = generation.stream { intake.stream = stream }
+        // In place, since a copy is a dozen retains.
+        asked.intake = try dialect.intake(request.takeBody())
+        if let model = generation.model { asked.intake?.model = model }
+        if let stream = generation.stream { asked.intake?.stream = stream }
         isArray = generation.asArray
-        record.stream = intake.stream
-        asked.model = try modelName(intake.model, asked.key)
+        record.stream = asked.intake?.stream ?? false
+        asked.model = try modelName(asked.intake?.model, asked.key)
         record.model = asked.model
         operation = .chat
-        asked.intake = intake
     }
 
     /// The call, and the head that its answer will have.
@@ -340,9 +357,8 @@ final class Exchange {
         if error.kind == .methodNotAllowed, let route = Route.find(request.head.target, billing: true) {
             head.headers.append(HeaderField("allow", route.methods.map(\.rawValue).joined(separator: ", ")))
         }
-        if trace.attemptCount > 0 {
-            head.headers.append(HeaderField("x-parley-attempts", String(trace.attemptCount)))
-        }
+        let attempts = trace.attemptCount
+        if attempts > 0 { head.attempts = attempts }
         let isHead = request.head.method == .HEAD
         let failure = dialect.encodeFailure(error)
         client.send(head, body: isArray ? failure.inArray : failure, omitsBody: isHead)
@@ -358,7 +374,14 @@ final class Exchange {
         tellWatchers()
         account()
         turn = nil
-        shard.accessLog?.append(record)
+        shard.accessLog?.append(takeRecord())
+    }
+
+    /// The record, which nobody asks for any more: a copy is a dozen retains.
+    private func takeRecord() -> AccessRecord {
+        var taken = AccessRecord(time: 0, id: "", method: "", path: "", status: 0, outcome: .ok)
+        swap(&taken, &record)
+        return taken
     }
 
     /// Tells the models that had a part in the answer how it ended.

@@ -17,21 +17,12 @@ public final class ModelLists: Sendable {
     private static let limit = TimeAmount.seconds(10)
 
     private struct State {
-        var directory: Boxed
+        var directory: Directory
         var lists: [String: [ListedModel]] = [:]
         var descriptions: [String: ListedModel] = [:]
         var refreshed: NIODeadline?
         var isComplete = false
         var running: Task<Void, Never>?
-    }
-
-    /// In a box, so that reading it under the lock is one retain.
-    private final class Boxed: Sendable {
-        let directory: Directory
-
-        init(_ directory: Directory) {
-            self.directory = directory
-        }
     }
 
     private let providers: [any ModelSource]
@@ -43,7 +34,7 @@ public final class ModelLists: Sendable {
         for provider in providers {
             if let names = provider.listedModels { lists[provider.name] = names.map { ListedModel(id: $0) } }
         }
-        var state = State(directory: Boxed(directory), lists: lists)
+        var state = State(directory: directory, lists: lists)
         // Where every provider knows its models there is nothing to fetch.
         state.isComplete = providers.allSatisfy { $0.listedModels != nil }
         Self.rebuild(&state, providers)
@@ -51,12 +42,11 @@ public final class ModelLists: Sendable {
     }
 
     /// The models by name.
-    public var directory: Directory { state.withLock { $0.directory }.directory }
+    public var directory: Directory { state.withLock { $0.directory } }
 
-    /// The model of a name; nil where there is none. Spares a call the copy of a whole directory.
+    /// The model of a name; nil where there is none.
     public func model(named name: String) -> (any Model)? {
-        let boxed = state.withLock { $0.directory }
-        guard case .model(let model) = boxed.directory.resolve(name) else { return nil }
+        guard case .model(let model) = directory.resolve(name) else { return nil }
         return model
     }
 
@@ -132,7 +122,7 @@ public final class ModelLists: Sendable {
         let lists = providers.compactMap { provider in
             state.lists[provider.name].map { ProviderList(provider: provider.name, ids: $0.map(\.id)) }
         }
-        state.directory = Boxed(state.directory.directory.updating(lists: lists))
+        state.directory = state.directory.updating(lists: lists)
         state.descriptions = [:]
         for provider in providers {
             for model in state.lists[provider.name] ?? [] {

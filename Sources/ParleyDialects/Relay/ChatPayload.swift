@@ -27,9 +27,14 @@ struct ChatPayload {
         try bytes.withUnsafeReadableBytes { raw throws(JSONError) in try read(JSONText(raw)) }
     }
 
-    /// Where the members are that matter, the last one of each name.
+    /// Reads a payload where it lies.
+    init(_ bytes: UnsafeRawBufferPointer, reasoningOutsideOutput: Bool) throws(JSONError) {
+        self.reasoningOutsideOutput = reasoningOutsideOutput
+        try read(JSONText(bytes))
+    }
+
+    /// Where the members are that matter beside the choices, the last one of each name.
     private struct Places {
-        var choices: Range<Int>?
         var usage: Range<Int>?
         var groq: Range<Int>?
         var error: Range<Int>?
@@ -37,31 +42,30 @@ struct ChatPayload {
         var object: Range<Int>?
     }
 
+    /// Goes over the text once; only the few members beside the choices are looked at again.
     private mutating func read(_ text: JSONText) throws(JSONError) {
         var places = Places()
         var members = try text.members()
-        while let member = try members.next() {
-            if member.isNamed("choices", in: text) {
-                places.choices = member.value
-            } else if member.isNamed("usage", in: text) {
-                places.usage = member.value
-            } else if member.isNamed("object", in: text) {
-                places.object = member.value
-            } else if member.isNamed("error", in: text) {
-                places.error = member.value
-            } else if member.isNamed("x_groq", in: text) {
-                places.groq = member.value
-            } else if member.isNamed("base_resp", in: text) {
-                places.base = member.value
+        while let key = try members.nextKey() {
+            if key.isNamed("choices", in: text) {
+                try readChoices(&members, in: text)
+                continue
+            }
+            let value = try members.skipValue()
+            if key.isNamed("usage", in: text) {
+                places.usage = value
+            } else if key.isNamed("object", in: text) {
+                places.object = value
+            } else if key.isNamed("error", in: text) {
+                places.error = value
+            } else if key.isNamed("x_groq", in: text) {
+                places.groq = value
+            } else if key.isNamed("base_resp", in: text) {
+                places.base = value
             }
         }
         try members.expectEnd()
         // From here on all of it is known to be JSON, so that nothing fails any more.
-        if let place = places.choices, var choices = text.elements(at: place.lowerBound) {
-            var count = 0
-            while let start = try choices.nextObject(&count) { choices.resume(at: try read(choiceAt: start, in: text)) }
-            hasChoices = count > 0
-        }
         if let place = places.usage, !text.isNull(place) {
             hasUsage = true
             try note(usage: place, in: text)
@@ -73,39 +77,51 @@ struct ChatPayload {
         if finish != nil { isMeaningful = true }
     }
 
+    private mutating func readChoices(_ members: inout JSONMembers, in text: JSONText) throws(JSONError) {
+        // Of members of one name the last one counts.
+        (hasChoices, finish, isMeaningful, usage) = (false, nil, false, Usage())
+        guard members.valueBegins(with: UInt8(ascii: "[")), var choices = text.elements(at: members.position) else {
+            _ = try members.skipValue()
+            return
+        }
+        var count = 0
+        while let start = try choices.nextObject(&count) { choices.resume(at: try read(choiceAt: start, in: text)) }
+        hasChoices = count > 0
+        members.resume(at: choices.position)
+    }
+
     /// Reads a choice.
     ///
     /// - Returns: where it ends.
     private mutating func read(choiceAt start: Int, in text: JSONText) throws(JSONError) -> Int {
-        var delta: Range<Int>?
-        var message: Range<Int>?
+        // Whether there is a part of an answer; nil where there is no such object.
+        var delta: Bool?
+        var message: Bool?
         var reason: Range<Int>?
         var usage: Range<Int>?
         var completion: Range<Int>?
         var members = try text.members(at: start)
-        while let member = try members.next() {
-            if member.isNamed("delta", in: text) {
-                delta = member.value
-            } else if member.isNamed("message", in: text) {
-                message = member.value
-            } else if member.isNamed("finish_reason", in: text) {
-                reason = member.value
-            } else if member.isNamed("usage", in: text) {
-                usage = member.value
-            } else if member.isNamed("text", in: text) {
-                completion = member.value
+        while let key = try members.nextKey() {
+            if key.isNamed("delta", in: text) {
+                delta = try Self.hasAnswer(&members, in: text)
+                continue
+            }
+            if key.isNamed("message", in: text) {
+                message = try Self.hasAnswer(&members, in: text)
+                continue
+            }
+            let value = try members.skipValue()
+            if key.isNamed("finish_reason", in: text) {
+                reason = value
+            } else if key.isNamed("usage", in: text) {
+                usage = value
+            } else if key.isNamed("text", in: text) {
+                completion = value
             }
         }
         if finish == nil, let reason, let word = text.string(reason), !word.isEmpty, word != "null" { finish = word }
         try note(usage: usage, in: text)
-        if isMeaningful { return members.position }
-        if let delta, text.isObject(delta) {
-            isMeaningful = try Self.hasAnswer(delta, in: text)
-        } else if let message, text.isObject(message) {
-            isMeaningful = try Self.hasAnswer(message, in: text)
-        } else if let completion {
-            isMeaningful = !text.isBlank(completion)
-        }
+        if !isMeaningful, let found = delta ?? message ?? completion.map({ !text.isBlank($0) }) { isMeaningful = found }
         return members.position
     }
 
@@ -114,33 +130,39 @@ struct ChatPayload {
         usage.merge(try Usage(chat: text, at: place.lowerBound, reasoningOutsideOutput: reasoningOutsideOutput))
     }
 
-    /// Whether a delta or a message holds a part of the answer.
-    private static func hasAnswer(_ said: Range<Int>, in text: JSONText) throws(JSONError) -> Bool {
+    /// Whether a delta or a message, which comes next, holds a part of the answer; nil where it is no object.
+    private static func hasAnswer(_ outer: inout JSONMembers, in text: JSONText) throws(JSONError) -> Bool? {
+        guard outer.valueBegins(with: UInt8(ascii: "{")) else {
+            _ = try outer.skipValue()
+            return nil
+        }
         // A bit for each field, since only the last of a name counts.
         var filled: UInt32 = 0
-        var members = try text.members(at: said.lowerBound)
-        while let member = try members.next() {
-            guard let field = answerField(member, in: text) else { continue }
+        var members = try text.members(at: outer.position)
+        while let key = try members.nextKey() {
+            let value = try members.skipValue()
+            guard let field = answerField(key, in: text) else { continue }
             filled &= ~(1 << field)
-            if !text.isBlank(member.value) { filled |= 1 << field }
+            if !text.isBlank(value) { filled |= 1 << field }
         }
+        outer.resume(at: members.position)
         return filled != 0
     }
 
     /// The number of a field of a delta or a message that holds a part of the answer, reasoning under every name
     /// vendors give it.
     @inline(__always)
-    private static func answerField(_ member: JSONMember, in text: JSONText) -> UInt32? {
-        if member.isNamed("content", in: text) { return 0 }
-        if member.isNamed("reasoning_content", in: text) { return 1 }
-        if member.isNamed("reasoning", in: text) { return 2 }
-        if member.isNamed("reasoning_details", in: text) { return 3 }
-        if member.isNamed("thinking", in: text) { return 4 }
-        if member.isNamed("tool_calls", in: text) { return 5 }
-        if member.isNamed("function_call", in: text) { return 6 }
-        if member.isNamed("refusal", in: text) { return 7 }
-        if member.isNamed("audio", in: text) { return 8 }
-        if member.isNamed("images", in: text) { return 9 }
+    private static func answerField(_ key: JSONKey, in text: JSONText) -> UInt32? {
+        if key.isNamed("content", in: text) { return 0 }
+        if key.isNamed("reasoning_content", in: text) { return 1 }
+        if key.isNamed("reasoning", in: text) { return 2 }
+        if key.isNamed("reasoning_details", in: text) { return 3 }
+        if key.isNamed("thinking", in: text) { return 4 }
+        if key.isNamed("tool_calls", in: text) { return 5 }
+        if key.isNamed("function_call", in: text) { return 6 }
+        if key.isNamed("refusal", in: text) { return 7 }
+        if key.isNamed("audio", in: text) { return 8 }
+        if key.isNamed("images", in: text) { return 9 }
         return nil
     }
 

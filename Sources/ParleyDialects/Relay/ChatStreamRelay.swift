@@ -65,12 +65,12 @@ public struct ChatStreamRelay {
     ///
     /// - Throws: the upstream's error when one is in the stream; `upstreamUnavailable` for what is no chat stream. What
     ///   was appended to `out` before it is valid.
-    public mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
-        if phase == .open {
-            try take(bytes, into: &out)
-        } else if let rest = enter(bytes, into: &out) {
-            try take(rest, into: &out)
+    public mutating func push(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+        if phase != .open {
+            guard let rest = enter(bytes, into: &out) else { return }
+            bytes = rest
         }
+        try take(consume bytes, into: &out)
     }
 
     /// The upstream ended its body properly.
@@ -94,26 +94,35 @@ public struct ChatStreamRelay {
 // MARK: - Whole frames
 
 extension ChatStreamRelay {
-    private mutating func take(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+    private mutating func take(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
         let boundary = bytes.withUnsafeReadableBytes { lastBoundary($0) }
         guard boundary > 0 else {
             try hold(bytes)
             return
         }
-        let start = out.writerIndex
-        if held.readableBytes > 0 {
-            out.writeImmutableBuffer(held)
-            releaseHeld()
+        var rest: ByteBuffer?
+        if boundary < bytes.readableBytes {
+            rest = bytes.getSlice(at: bytes.readerIndex + boundary, length: bytes.readableBytes - boundary)
         }
-        bytes.withUnsafeReadableBytes { _ = out.writeBytes(UnsafeRawBufferPointer(rebasing: $0[..<boundary])) }
-        try pass(from: start, in: &out)
-        guard phase != .over, boundary < bytes.readableBytes else { return }
-        if let rest = bytes.getSlice(at: bytes.readerIndex + boundary, length: bytes.readableBytes - boundary) {
-            if phase == .open {
-                try hold(rest)
-            } else if let rest = enter(rest, into: &out) {
-                try hold(rest)
+        if held.readableBytes == 0, out.readableBytes == 0 {
+            // Nothing to put them behind: the frames are passed on where they lie.
+            bytes.moveWriterIndex(to: bytes.readerIndex + boundary)
+            out = consume bytes
+            try pass(from: out.readerIndex, in: &out)
+        } else {
+            let start = out.writerIndex
+            if held.readableBytes > 0 {
+                out.writeImmutableBuffer(held)
+                releaseHeld()
             }
+            bytes.withUnsafeReadableBytes { _ = out.writeBytes(UnsafeRawBufferPointer(rebasing: $0[..<boundary])) }
+            try pass(from: start, in: &out)
+        }
+        guard phase != .over, let rest else { return }
+        if phase == .open {
+            try hold(rest)
+        } else if let rest = enter(rest, into: &out) {
+            try hold(rest)
         }
     }
 
@@ -211,10 +220,12 @@ extension ChatStreamRelay {
     private mutating func pass(from start: Int, in out: inout ByteBuffer) throws(ParleyError) {
         let offset = start - out.readerIndex
         var stop: Stop?
-        let kept = out.withUnsafeMutableReadableBytes { all in
-            walk(UnsafeMutableRawBufferPointer(rebasing: all[offset...]), &stop)
+        var gaps: [Range<Int>] = []
+        let end = out.withUnsafeReadableBytes { all in
+            walk(UnsafeRawBufferPointer(rebasing: all[offset...]), &gaps, &stop)
         }
-        out.moveWriterIndex(to: start + kept)
+        out.moveWriterIndex(to: start + end)
+        if !gaps.isEmpty { Self.close(gaps, behind: offset, in: &out) }
         guard let stop else { return }
         if case .done = stop {
             observed.isComplete = true
@@ -236,13 +247,29 @@ extension ChatStreamRelay {
         }
     }
 
-    /// Goes over whole frames, moving those behind a dropped one up.
+    /// Takes pieces out, whose places count from `offset` on.
+    @inline(never)
+    private static func close(_ gaps: [Range<Int>], behind offset: Int, in out: inout ByteBuffer) {
+        let length = out.withUnsafeMutableReadableBytes { all in
+            var to = offset + gaps[0].lowerBound
+            for (index, gap) in gaps.enumerated() {
+                let from = offset + gap.upperBound
+                let end = index + 1 < gaps.count ? offset + gaps[index + 1].lowerBound : all.count
+                UnsafeMutableRawBufferPointer(rebasing: all[to..<to + (end - from)])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: all[from..<end]))
+                to += end - from
+            }
+            return to
+        }
+        out.moveWriterIndex(to: out.readerIndex + length)
+    }
+
+    /// Goes over whole frames.
     ///
-    /// - Returns: how many bytes stay.
-    private mutating func walk(_ frames: UnsafeMutableRawBufferPointer, _ stop: inout Stop?) -> Int {
-        let bytes = UnsafeRawBufferPointer(frames)
+    /// - Parameter gaps: gains the places of frames that are not passed on.
+    /// - Returns: where it ended: what lies behind is not passed on either.
+    private mutating func walk(_ bytes: UnsafeRawBufferPointer, _ gaps: inout [Range<Int>], _ stop: inout Stop?) -> Int {
         var from = 0
-        var to = 0
         while from < bytes.count, stop == nil {
             var keeps = true
             let end: Int
@@ -250,7 +277,7 @@ extension ChatStreamRelay {
                 end = frame.end
                 observed.pieces &+= 1
                 if frame.isRemarkable || !observed.isMeaningful {
-                    keeps = look(at: ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes[frame.payload])), &stop)
+                    keeps = look(at: UnsafeRawBufferPointer(rebasing: bytes[frame.payload]), &stop)
                 }
             } else {
                 let frame = AnyFrame(bytes, at: from)
@@ -261,19 +288,11 @@ extension ChatStreamRelay {
                 stop = .overBudget
                 keeps = false
             }
-            if keeps {
-                if to < from { memmove(frames, from, end, to) }
-                to += end - from
-            }
+            if !keeps { gaps.append(from..<end) }
             if end == bytes.count, bytes[end - 1] == UInt8(ascii: "\r") { noteReturn(isKept: keeps, stop) }
             from = end
         }
-        return to
-    }
-
-    private func memmove(_ bytes: UnsafeMutableRawBufferPointer, _ from: Int, _ end: Int, _ to: Int) {
-        UnsafeMutableRawBufferPointer(rebasing: bytes[to..<to + (end - from)])
-            .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[from..<end]))
+        return from
     }
 
     private mutating func noteReturn(isKept: Bool, _ stop: Stop?) {
@@ -287,13 +306,13 @@ extension ChatStreamRelay {
     /// Takes note of a payload.
     ///
     /// - Returns: whether the frame is passed on.
-    private mutating func look(at payload: ByteBuffer, _ stop: inout Stop?) -> Bool {
+    private mutating func look(at payload: UnsafeRawBufferPointer, _ stop: inout Stop?) -> Bool {
         guard let seen = try? ChatPayload(payload, reasoningOutsideOutput: reasoningOutsideOutput) else {
             stop = .garbage
             return false
         }
         if seen.isError {
-            stop = .failed(payload)
+            stop = .failed(ByteBuffer(bytes: payload))
             return false
         }
         observed.usage.merge(seen.usage)
@@ -322,7 +341,7 @@ extension ChatStreamRelay {
             return false
         }
         observed.pieces &+= 1
-        return look(at: payload, &stop)
+        return payload.withUnsafeReadableBytes { look(at: $0, &stop) }
     }
 
     /// Passes on what is held at the stream's end, where it is a frame but for its line ends.

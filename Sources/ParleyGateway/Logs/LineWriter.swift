@@ -24,6 +24,7 @@ struct LineWriter {
         return min(limit, value.utf8.count) * 6 + 8
     }
 
+    @inline(__always)
     mutating func write(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count <= room.count - count, let source = bytes.baseAddress, let target = room.baseAddress else {
             return
@@ -39,8 +40,7 @@ struct LineWriter {
 
     /// Appends text whose every byte is known to be harmless.
     mutating func writePlain(_ text: String) {
-        var text = text
-        text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+        text.withBytes { write($0) }
     }
 
     /// Appends a number of at least `width` digits, with zeros in front; a negative one counts as zero.
@@ -91,15 +91,25 @@ struct LineWriter {
     /// Appends a value as it is, if it is not empty or too long and all its bytes are allowed.
     @inline(__always)
     private mutating func writeIf(_ value: String, _ isAllowed: (UInt8) -> Bool) -> Bool {
-        var value = value
-        return value.withUTF8 { bytes in
+        value.withBytes { bytes in
             guard !bytes.isEmpty, bytes.count <= Self.limit, bytes.count <= room.count - count else { return false }
             // Without a way out of the loop, so that the compiler looks at many bytes at once.
             var harmful: UInt8 = 0
             for byte in bytes { harmful |= isAllowed(byte) ? 0 : 1 }
             guard harmful == 0 else { return false }
-            write(UnsafeRawBufferPointer(bytes))
+            write(bytes)
             return true
         }
+    }
+}
+
+extension String {
+    /// Lends the text's bytes; unlike `withUTF8` without a copy of the reference to them where they are in one piece, as they
+    /// nearly always are.
+    @inline(__always)
+    func withBytes<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        if let value = utf8.withContiguousStorageIfAvailable({ body(UnsafeRawBufferPointer($0)) }) { return value }
+        var copy = self
+        return copy.withUTF8 { body(UnsafeRawBufferPointer($0)) }
     }
 }

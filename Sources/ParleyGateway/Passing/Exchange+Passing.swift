@@ -156,7 +156,7 @@ extension Exchange {
         record.stream = head.contentType.lowercased().hasPrefix("text/event-stream")
         head.isStream = record.stream
         describe(reply, choice.name ?? "", in: head)
-        if choice.name == nil { head.headers.removeAll { $0.name == "x-parley-model" } }
+        if choice.name == nil { head.model = nil }
         if !request.isComplete {
             // The rest of the upload is not waited for.
             client.response.keepsAlive = false

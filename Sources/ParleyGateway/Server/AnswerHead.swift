@@ -21,6 +21,12 @@ final class AnswerHead {
     var contentType = "application/json"
     private var requestID: String
     var headers: [HeaderField] = []
+    /// The model that the client asked for, where one was asked.
+    var model: String?
+    /// The upstream that answered.
+    var upstream: String?
+    /// How many attempts were made.
+    var attempts: Int?
     /// Whether a shared cache or a proxy must keep its hands off, as with event streams.
     var isStream = false
 
@@ -33,6 +39,7 @@ final class AnswerHead {
     func empty() {
         headers = []
         requestID = ""
+        (model, upstream) = (nil, nil)
     }
 
     /// Writes the head.
@@ -42,6 +49,7 @@ final class AnswerHead {
     ) {
         // All of it at once: dozens of small writes to a buffer cost more than the bytes.
         var room = 320 + contentType.utf8.count + requestID.utf8.count
+        room += (model?.utf8.count ?? 0) + (upstream?.utf8.count ?? 0) + 96
         for header in headers { room += header.name.utf8.count + header.value.utf8.count + 4 }
         let date = clock.line()
         out.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { bytes in
@@ -60,6 +68,13 @@ final class AnswerHead {
                 line.writePlain(requestID)
                 line.write("\r\n")
             }
+            Self.write("x-parley-model: ", model, into: &line)
+            Self.write("x-parley-upstream: ", upstream, into: &line)
+            if let attempts {
+                line.write("x-parley-attempts: ")
+                line.write(attempts)
+                line.write("\r\n")
+            }
             for header in headers where Self.isSafe(header.value) {
                 line.writePlain(header.name)
                 line.write(": ")
@@ -68,6 +83,16 @@ final class AnswerHead {
             }
             line.write("\r\n")
             return line.count
+        }
+    }
+
+    private static func write(_ name: StaticString, _ value: String?, into line: inout LineWriter) {
+        guard let value else { return }
+        value.withBytes { value in
+            guard isSafe(value) else { return }
+            line.write(name)
+            line.write(value)
+            line.write("\r\n")
         }
     }
 
@@ -99,7 +124,14 @@ final class AnswerHead {
 
     /// Whether a value can stand in a header line: visible ASCII, spaces and tabs.
     static func isSafe(_ value: String) -> Bool {
-        value.utf8.allSatisfy { ($0 >= 0x20 && $0 < 0x7F) || $0 == 0x09 }
+        value.withBytes { isSafe($0) }
+    }
+
+    /// Without a way out of the loop, so that the compiler looks at many bytes at once.
+    static func isSafe(_ value: UnsafeRawBufferPointer) -> Bool {
+        var harmful: UInt8 = 0
+        for byte in value { harmful |= (byte >= 0x20 && byte < 0x7F) || byte == 0x09 ? 0 : 1 }
+        return harmful == 0
     }
 
     private static func reason(_ status: Int) -> String {

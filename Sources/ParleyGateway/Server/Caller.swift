@@ -19,8 +19,15 @@ struct Caller {
     /// Compared in constant time, since a proxy may send several clients' requests over one connection.
     func isSame(_ presented: Substring, _ current: Snapshot) -> Bool {
         guard serial == current.serial, presented.utf8.count == secret.count else { return false }
-        var difference: UInt8 = 0
-        for (byte, known) in zip(presented.utf8, secret) { difference |= byte ^ known }
-        return difference == 0 && !key.isExpired(at: Int64(WallClock.seconds()))
+        let isEqual = presented.utf8.withContiguousStorageIfAvailable { bytes in
+            secret.withUnsafeBufferPointer { secret in
+                var difference: UInt8 = 0
+                for index in 0..<min(bytes.count, secret.count) { difference |= bytes[index] ^ secret[index] }
+                return difference == 0
+            }
+        }
+        // Text that is not in one piece is looked up like that of a stranger.
+        guard isEqual == true else { return false }
+        return key.expires == nil || !key.isExpired(at: Int64(WallClock.seconds()))
     }
 }

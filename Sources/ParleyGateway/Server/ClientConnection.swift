@@ -56,7 +56,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// The next request, as soon as its head is there; nil when the connection is to end.
     func nextRequest() async -> Request? {
-        while !isClosed, !Task.isCancelled {
+        while !isClosed, abortion == nil {
             if !queue.isEmpty {
                 let request = queue.removeFirst()
                 adjustReading()

@@ -6,8 +6,10 @@ import ParleyCore
 
 /// A request as it arrives on a client connection. Used only on the connection's event loop.
 final class Request {
-    /// The head; a request that could not be read has an empty one.
-    private(set) var head: RequestHead
+    /// The head; a request that could not be read has an empty one, and so has one whose head was let go of.
+    var head: RequestHead { knownHead ?? RequestHead() }
+    private var knownHead: RequestHead?
+    private let declaredLength: Int?
     /// When its first byte was noticed.
     let arrived = NIODeadline.now()
     /// The body so far.
@@ -30,7 +32,8 @@ final class Request {
     var isFull: Bool { isUpload && body.readableBytes > Self.highWater }
 
     init(_ head: RequestHead, limit: Int) {
-        self.head = head
+        knownHead = head
+        declaredLength = head.contentLength
         self.limit = limit
         expectsContinue = head.expectsContinue
         isUpload = PassedPath.isUpload(head)
@@ -40,7 +43,7 @@ final class Request {
 
     /// What stands for a request that could not be read.
     init(failure: ParleyError) {
-        head = RequestHead()
+        declaredLength = nil
         limit = 0
         expectsContinue = false
         isUpload = false
@@ -50,7 +53,7 @@ final class Request {
 
     /// Lets go of the head once it was answered.
     func forgetHead() {
-        head = RequestHead()
+        knownHead = nil
     }
 
     /// The most that a body may have.
@@ -70,7 +73,7 @@ final class Request {
             body = bytes
             return
         }
-        if !isUpload, let declared = head.contentLength, body.readableBytes + body.writableBytes < declared {
+        if !isUpload, let declared = declaredLength, body.readableBytes + body.writableBytes < declared {
             // Once, and not for a length that is only claimed.
             body.reserveCapacity(min(declared, Self.reservedAtMost))
         }

@@ -5,7 +5,9 @@ import NIOHTTP1
 import ParleyCore
 
 /// What the gateway needs of a request's head, taken out in one pass; the head itself is not kept.
-struct RequestHead {
+///
+/// An object, since it is looked at all along the way of a request, and a copy of it is a dozen retains.
+final class RequestHead {
     private(set) var method = HTTPMethod.GET
     /// The request target as it came.
     private(set) var target = ""
@@ -67,15 +69,15 @@ struct RequestHead {
             credential = key[...]
         }
         if isHTTP10 { expectsContinue = false }
-        // The parser reads nothing after a request that offers to upgrade; the offer itself is not taken.
-        if head.headers.contains(name: "upgrade") { keepsAlive = false }
     }
 
     /// The length decides first, so that most headers cost one comparison.
-    private mutating func take(_ name: String, _ value: String) {
+    private func take(_ name: String, _ value: String) {
         switch name.utf8.count {
         case 6 where name.equals("expect"): expectsContinue = true
         case 6 where name.equals("origin"): origin = value
+        // The parser reads nothing after a request that offers to upgrade; the offer itself is not taken.
+        case 7 where name.equals("upgrade"): keepsAlive = false
         case 9 where name.equals("x-api-key"): credential = credential ?? value[...]
         case 11 where name.equals("openai-beta"): pass("openai-beta", value)
         case 12 where name.equals("x-request-id"): requestID = requestID ?? value
@@ -102,7 +104,7 @@ struct RequestHead {
         }
     }
 
-    private mutating func pass(_ name: String, _ value: String) {
+    private func pass(_ name: String, _ value: String) {
         if AnswerHead.isSafe(value) { passed.append(HeaderField(name, value)) }
     }
 
@@ -128,14 +130,16 @@ struct RequestHead {
 
 extension String {
     /// Whether this is `name` (lower case), whatever the case of its ASCII letters.
+    ///
+    /// For names that the parser let through: in tokens the bit that tells the cases apart tells nothing else apart.
     fileprivate func equals(_ name: StaticString) -> Bool {
-        guard utf8.count == name.utf8CodeUnitCount else { return false }
-        var index = 0
-        for byte in utf8 {
-            let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-            if lower != name.utf8Start[index] { return false }
-            index += 1
+        let length = name.utf8CodeUnitCount
+        guard utf8.count == length else { return false }
+        let same = utf8.withContiguousStorageIfAvailable { bytes in
+            var difference: UInt8 = 0
+            for index in 0..<length { difference |= (bytes[index] | 0x20) ^ (name.utf8Start[index] | 0x20) }
+            return difference == 0
         }
-        return true
+        return same ?? (lowercased() == "\(name)")
     }
 }

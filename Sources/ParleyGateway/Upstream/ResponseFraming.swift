@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import CParleyBytes
+import Glibc
 import NIOCore
 import ParleyCore
 
@@ -137,10 +137,13 @@ struct ResponseFraming {
     private static func headEnd(_ input: ByteBuffer) -> Int? {
         input.withUnsafeReadableBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
-            let strict = parley_find(base, bytes.count, "\r\n\r\n", 4)
-            let loose = parley_find(base, strict < 0 ? bytes.count : strict, "\n\n", 2)
-            if loose >= 0 { return loose + 2 }
-            return strict >= 0 ? strict + 4 : nil
+            var at = 0
+            while at < bytes.count, let lineEnd = memchr(base + at, 0x0A, bytes.count - at) {
+                at = base.distance(to: UnsafeRawPointer(lineEnd)) + 1
+                if at < bytes.count, bytes[at] == 0x0A { return at + 1 }
+                if at + 1 < bytes.count, bytes[at] == 0x0D, bytes[at + 1] == 0x0A { return at + 2 }
+            }
+            return nil
         }
     }
 }
@@ -177,42 +180,94 @@ struct ChunkReader {
     mutating func read(_ input: ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Int {
         var failure: FramingError?
         var only: Range<Int>?
-        var joined: ByteBuffer?
-        let used = input.withUnsafeReadableBytes { bytes in
-            var index = 0
-            while index < bytes.count, !isDone {
-                if case .payload(let left) = state {
-                    let count = min(left, bytes.count - index)
-                    let piece = index..<index + count
-                    if joined == nil, let first = only {
-                        var buffer = ByteBuffer()
-                        buffer.reserveCapacity(first.count + bytes.count - index)
-                        buffer.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[first]))
-                        joined = buffer
-                    }
-                    if joined == nil {
-                        only = piece
-                    } else {
-                        joined?.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[piece]))
-                    }
-                    index += count
-                    state = count == left ? .payloadEnd : .payload(left - count)
-                } else {
-                    failure = step(bytes[index])
-                    if failure != nil { break }
-                    index += 1
-                }
+        var index = 0
+        input.withUnsafeReadableBytes { bytes in
+            failure = walk(bytes, &index) { piece in
+                guard only == nil else { return false }
+                only = piece
+                return true
             }
-            return index
         }
         if let failure { throw failure }
-        if let joined {
-            arrival.body = joined
-        } else if let only {
+        guard let first = only else { return index }
+        guard index < input.readableBytes, !isDone else {
             // A single payload is taken by reference.
-            arrival.body = input.getSlice(at: input.readerIndex + only.lowerBound, length: only.count)
+            arrival.body = input.getSlice(at: input.readerIndex + first.lowerBound, length: first.count)
+            return index
         }
-        return used
+        var joined = ByteBuffer()
+        _ = input.withUnsafeReadableBytes { bytes in
+            joined.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.count - first.lowerBound) { out in
+                guard let target = out.baseAddress, let source = bytes.baseAddress else { return 0 }
+                memcpy(target, source + first.lowerBound, first.count)
+                var count = first.count
+                failure = walk(bytes, &index) { piece in
+                    // All payloads together are shorter than the bytes they came in.
+                    memcpy(target + count, source + piece.lowerBound, piece.count)
+                    count += piece.count
+                    return true
+                }
+                return count
+            }
+        }
+        if let failure { throw failure }
+        arrival.body = joined
+        return index
+    }
+
+    /// Goes over the bytes from `index` on, and gives `take` every payload, or part of one, until it says no: that one is
+    /// then not read yet.
+    @inline(__always)
+    private mutating func walk(
+        _ bytes: UnsafeRawBufferPointer, _ index: inout Int, _ take: (Range<Int>) -> Bool
+    ) -> FramingError? {
+        while index < bytes.count {
+            switch state {
+            case .done: return nil
+            case .payload(let left):
+                let count = min(left, bytes.count - index)
+                guard take(Range(uncheckedBounds: (index, index + count))) else { return nil }
+                index += count
+                state = count == left ? .payloadEnd : .payload(left - count)
+            case .size(value: 0, digits: 0):
+                // Nearly every chunk lies in one piece; the others are read byte by byte.
+                if let chunk = Self.wholeChunk(bytes, at: index) {
+                    guard take(chunk) else { return nil }
+                    index = chunk.upperBound + 2
+                    continue
+                }
+                fallthrough
+            default:
+                if let failure = step(bytes[index]) { return failure }
+                index += 1
+            }
+        }
+        return nil
+    }
+
+    /// The payload of the chunk that begins at `start`, where all of it is there in its plainest form and is not the last.
+    @inline(__always)
+    private static func wholeChunk(_ bytes: UnsafeRawBufferPointer, at start: Int) -> Range<Int>? {
+        var size = 0
+        var at = start
+        while at < bytes.count, at < start + 8, let digit = digit(bytes[at]) {
+            size = size << 4 | digit
+            at += 1
+        }
+        guard size > 0, at + 1 < bytes.count, bytes[at] == 0x0D, bytes[at + 1] == 0x0A else { return nil }
+        let end = at + 2 + size
+        guard end + 1 < bytes.count, bytes[end] == 0x0D, bytes[end + 1] == 0x0A else { return nil }
+        return Range(uncheckedBounds: (at + 2, end))
+    }
+
+    @inline(__always)
+    private static func digit(_ byte: UInt8) -> Int? {
+        switch byte {
+        case 0x30...0x39: Int(byte) - 0x30
+        case 0x41...0x46: Int(byte) - 0x37
+        case 0x61...0x66: Int(byte) - 0x57
+        default: nil
+        }
     }
 
     /// Takes one byte of the framing.
@@ -243,17 +298,14 @@ struct ChunkReader {
     }
 
     private mutating func stepSize(_ byte: UInt8, _ value: Int, _ digits: Int) -> FramingError? {
-        let digit: Int
-        switch byte {
-        case 0x30...0x39: digit = Int(byte) - 0x30
-        case 0x41...0x46: digit = Int(byte) - 0x37
-        case 0x61...0x66: digit = Int(byte) - 0x57
-        case 0x3B, 0x20, 0x09, 0x0D, 0x0A:
+        guard let digit = Self.digit(byte) else {
+            guard [0x3B, 0x20, 0x09, 0x0D, 0x0A].contains(byte) else {
+                return FramingError(reason: "a chunk size is not a number")
+            }
             guard digits > 0 else { return FramingError(reason: "a chunk size is missing") }
             state = .restOfSizeLine(value: value)
             if byte == 0x0A { state = value == 0 ? .trailers(line: 0) : .payload(value) }
             return nil
-        default: return FramingError(reason: "a chunk size is not a number")
         }
         guard digits < 15 else { return FramingError(reason: "a chunk size is out of range") }
         state = .size(value: value << 4 | digit, digits: digits + 1)

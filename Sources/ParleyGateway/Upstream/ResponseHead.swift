@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Glibc
 import NIOCore
 import ParleyCore
 
@@ -21,8 +22,7 @@ struct ResponseHead {
         head.withUnsafeReadableBytes { bytes in
             var start = 0
             while start < bytes.count, failure == nil {
-                var end = start
-                while end < bytes.count, bytes[end] != 0x0A { end += 1 }
+                let end = Self.lineEnd(bytes, from: start)
                 var last = end
                 if last > start, bytes[last - 1] == 0x0D { last -= 1 }
                 let line = UnsafeRawBufferPointer(rebasing: bytes[start..<last])
@@ -37,7 +37,14 @@ struct ResponseHead {
         }
         if let failure { throw failure }
         // A copy, since a slice would keep the whole read alive for as long as the answer takes.
-        headers = HeaderBlock(ByteBuffer(bytes: head.readableBytesView.dropFirst(linesStart)))
+        headers = HeaderBlock(head.withUnsafeReadableBytes { ByteBuffer(bytes: $0[min(linesStart, $0.count)...]) })
+    }
+
+    private static func lineEnd(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        guard let base = bytes.baseAddress, let found = memchr(base + start, 0x0A, bytes.count - start) else {
+            return bytes.count
+        }
+        return base.distance(to: UnsafeRawPointer(found))
     }
 
     private mutating func readStatus(_ line: UnsafeRawBufferPointer) -> FramingError? {

@@ -3,8 +3,8 @@
 
 public import ParleyCore
 
-/// Every name a client may use, and the model behind it.
-public struct Directory: Sendable {
+/// Every name a client may use, and the model behind it. An object, since every call looks into it.
+public final class Directory: Sendable {
     /// What a name leads to.
     public enum Resolution: Sendable {
         /// A model.
@@ -18,17 +18,17 @@ public struct Directory: Sendable {
 
     /// Every name that `/v1/models` lists, each of which resolves: the configured ones in file order, then the models
     /// of the providers' lists as `provider/id`, then, where no model is configured, their bare ids.
-    public private(set) var names: [String] = []
+    public let names: [String]
 
     /// The model of a call that names none, where there is no doubt: the only configured one, or where none is
     /// configured the only one that the providers list.
-    public private(set) var only: String?
+    public let only: String?
 
     private let configured: [String]
     private let hasEntries: Bool
     private let sources: [any UpstreamSource]
     private let models: [String: any Model]
-    private var assembly: Assembly
+    private let assembly: Assembly
 
     /// Assembles the models of `blueprint` over `sources`, both in file order.
     ///
@@ -54,17 +54,36 @@ public struct Directory: Sendable {
             models[entry.name] = model
             configured.append(entry.name)
         }
-        var directory = Directory(
+        let directory = Directory(
             configured: configured, hasEntries: !blueprint.entries.isEmpty, sources: sources, models: models,
-            assembly: assembly)
-        directory.take(lists)
+            assembly: assembly, lists: lists)
         return (directory, findings.problems)
     }
 
+    /// Derives from the lists what depends on them. Of several lists of one provider the first counts.
     private init(
         configured: [String], hasEntries: Bool, sources: [any UpstreamSource], models: [String: any Model],
-        assembly: Assembly
+        assembly: Assembly, lists: [ProviderList]
     ) {
+        let byProvider = Dictionary(lists.map { ($0.provider, $0.ids) }, uniquingKeysWith: { first, _ in first })
+        var assembly = assembly
+        var known = Set(assembly.exact.keys)
+        var full: [String] = []
+        var short: [String] = []
+        assembly.bare = [:]
+        for source in sources {
+            for id in byProvider[source.name] ?? [] where !id.isEmpty && source.model(id) != nil {
+                let name = "\(source.name)/\(id)"
+                guard name.utf8.count <= Self.longestName else { continue }
+                if known.insert(name).inserted { full.append(name) }
+                guard !hasEntries, assembly.bare[id] == nil else { continue }
+                assembly.bare[id] = source.name
+                short.append(id)
+            }
+        }
+        names = configured + full + short.filter { known.insert($0).inserted }
+        let candidates = hasEntries ? configured : short
+        only = candidates.count == 1 ? candidates.first : nil
         self.configured = configured
         self.hasEntries = hasEntries
         self.sources = sources
@@ -74,9 +93,9 @@ public struct Directory: Sendable {
 
     /// The same models with other lists of what the providers have.
     public func updating(lists: [ProviderList]) -> Directory {
-        var directory = self
-        directory.take(lists)
-        return directory
+        Directory(
+            configured: configured, hasEntries: hasEntries, sources: sources, models: models, assembly: assembly,
+            lists: lists)
     }
 
     /// Finds the model called `name`.
@@ -117,27 +136,5 @@ public struct Directory: Sendable {
     public static func allowed(_ name: String, patterns: [String]?) -> Bool {
         guard let patterns else { return true }
         return patterns.contains { NamePattern($0).matches(name) }
-    }
-
-    /// Derives from the lists what depends on them. Of several lists of one provider the first counts.
-    private mutating func take(_ lists: [ProviderList]) {
-        let byProvider = Dictionary(lists.map { ($0.provider, $0.ids) }, uniquingKeysWith: { first, _ in first })
-        var known = Set(assembly.exact.keys)
-        var full: [String] = []
-        var short: [String] = []
-        assembly.bare = [:]
-        for source in sources {
-            for id in byProvider[source.name] ?? [] where !id.isEmpty && source.model(id) != nil {
-                let name = "\(source.name)/\(id)"
-                guard name.utf8.count <= Self.longestName else { continue }
-                if known.insert(name).inserted { full.append(name) }
-                guard !hasEntries, assembly.bare[id] == nil else { continue }
-                assembly.bare[id] = source.name
-                short.append(id)
-            }
-        }
-        names = configured + full + short.filter { known.insert($0).inserted }
-        let candidates = hasEntries ? configured : short
-        only = candidates.count == 1 ? candidates.first : nil
     }
 }

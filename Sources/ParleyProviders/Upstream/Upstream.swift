@@ -70,10 +70,16 @@ extension HeaderBlock {
     /// The headers of an upstream that a client wants to see.
     var passedOn: [HeaderField] {
         var fields = fields { name in
-            name.equals("retry-after") || name.equals("retry-after-ms") || name.equals("openai-processing-ms")
-                || name.equals("openai-version") || name.equals("openai-organization") || name.equals("x-request-id")
-                || name.hasPrefix("x-ratelimit-") || name.equals("request-id")
-                || name.hasPrefix("anthropic-ratelimit-")
+            switch name.initial {
+            case UInt8(ascii: "x"): name.equals("x-request-id") || name.hasPrefix("x-ratelimit-")
+            case UInt8(ascii: "r"):
+                name.equals("retry-after") || name.equals("retry-after-ms") || name.equals("request-id")
+            case UInt8(ascii: "o"):
+                name.equals("openai-processing-ms") || name.equals("openai-version")
+                    || name.equals("openai-organization")
+            case UInt8(ascii: "a"): name.hasPrefix("anthropic-ratelimit-")
+            default: false
+            }
         }
         for index in fields.indices where fields[index].name == "x-request-id" {
             fields[index].name = "x-upstream-request-id"

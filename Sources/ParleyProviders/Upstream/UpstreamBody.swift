@@ -85,11 +85,13 @@ final class UpstreamBody: AnswerBody {
     func cancel() { reader.cancel() }
 
     /// Puts what arrived through the relay; nil is the body's end.
-    private func push(_ bytes: ByteBuffer?, into out: inout ByteBuffer) {
+    private func push(_ bytes: consuming ByteBuffer?, into out: inout ByteBuffer) {
+        let size = bytes?.readableBytes ?? 0
         do throws(ParleyError) {
-            if let bytes {
-                try relay.push(bytes, into: &out)
-            } else {
+            switch consume bytes {
+            case .some(let bytes):
+                try relay.push(consume bytes, into: &out)
+            case nil:
                 try relay.finish(into: &out)
                 state = .complete
                 return
@@ -101,7 +103,7 @@ final class UpstreamBody: AnswerBody {
             reader.cancel()
             return
         }
-        received = received.clampedSum(bytes?.readableBytes ?? 0)
+        received = received.clampedSum(size)
         if relay.isComplete {
             state = .complete
             // The client's end does not wait for what the upstream may still send.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Glibc
 public import NIOCore
 public import ParleyCore
 
@@ -77,9 +78,8 @@ public struct JSONScan: Sendable {
     static func matches(_ member: JSONMember, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer) -> Bool {
         if member.keyIsEscaped { return matchesUnescaped(member, name, in: raw) }
         guard member.key.count == name.count, member.key.upperBound <= raw.count else { return false }
-        let start = member.key.lowerBound
-        for index in 0..<name.count where raw[start + index] != name[index] { return false }
-        return true
+        guard let text = raw.baseAddress, let wanted = name.baseAddress else { return true }
+        return memcmp(text + member.key.lowerBound, wanted, name.count) == 0
     }
 
     @inline(never)

@@ -113,6 +113,21 @@ extension JSONMember {
     }
 }
 
+/// The key of a member whose value was not looked at yet.
+public struct JSONKey {
+    /// Where it is, inside its quotes.
+    let range: Range<Int>
+    let isEscaped: Bool
+
+    /// Whether the key is `name`, compared without its escapes. `text` is the text that the member was found in.
+    @inline(__always)
+    public func isNamed(_ name: StaticString, in text: JSONText) -> Bool {
+        // Most names differ in their length already.
+        guard range.count == name.utf8CodeUnitCount || isEscaped else { return false }
+        return JSONMember(key: range, value: 0..<0, keyIsEscaped: isEscaped).hasKey(name, in: text)
+    }
+}
+
 /// The members of one object in order, each checked when it is stepped over.
 public struct JSONMembers {
     private var reader: JSONReader
@@ -129,6 +144,13 @@ public struct JSONMembers {
 
     /// The next member; nil behind the last one.
     public mutating func next() throws(JSONError) -> JSONMember? {
+        guard let key = try nextKey() else { return nil }
+        return JSONMember(key: key.range, value: try skipValue(), keyIsEscaped: key.isEscaped)
+    }
+
+    /// The key of the next member; nil behind the last one. Whoever asks must step over the value: with `skipValue`, or with a
+    /// walk of its own whose end it tells with `resume`.
+    public mutating func nextKey() throws(JSONError) -> JSONKey? {
         reader.skipSpaces()
         guard reader.at < reader.end else { throw reader.failure("") }
         let next = reader.byte(reader.at)
@@ -143,14 +165,29 @@ public struct JSONMembers {
         }
         isFirst = false
         let key = try reader.skipKey()
+        return JSONKey(range: key.range, isEscaped: key.escaped)
+    }
+
+    /// Steps over the value behind a key, and says where it is.
+    public mutating func skipValue() throws(JSONError) -> Range<Int> {
         let start = reader.at
         if start < reader.end, reader.byte(start) == UInt8(ascii: "\"") {
             _ = try reader.skipString()
         } else {
             try reader.skipValue(depth: 1)
         }
-        let value = Range(uncheckedBounds: (start, reader.at))
-        return JSONMember(key: key.range, value: value, keyIsEscaped: key.escaped)
+        return Range(uncheckedBounds: (start, reader.at))
+    }
+
+    /// Whether the value behind a key begins with this byte.
+    @inline(__always)
+    public func valueBegins(with byte: UInt8) -> Bool {
+        reader.at < reader.end && reader.byte(reader.at) == byte
+    }
+
+    /// Goes on at `position`, behind a value that somebody else walked over.
+    public mutating func resume(at position: Int) {
+        reader.at = min(max(position, reader.at), reader.end)
     }
 
     /// Where the walk stands: behind the object once `next` has given nil.
@@ -192,6 +229,9 @@ public struct JSONElements {
         }
         return nil
     }
+
+    /// Where the walk stands: behind the array once `next` or `nextObject` has given nil.
+    public var position: Int { reader.at }
 
     /// Goes on at `position`, behind the object that `nextObject` found.
     public mutating func resume(at position: Int) {
