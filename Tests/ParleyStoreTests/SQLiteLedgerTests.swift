@@ -75,7 +75,7 @@ import Testing
             let ledger = Self.ledger(path)
             ledger.settle(call)
             #expect(try await ledger.call("x") == call.makeRecord())
-            #expect(await ledger.flush())
+            #expect(await ledger.flush(within: .seconds(30)))
             #expect(try await ledger.call("x") == call.makeRecord())
             let again = Self.ledger(path)
             #expect(try await again.call("x") == call.makeRecord())
@@ -134,10 +134,10 @@ import Testing
             let first = Self.ledger(path)
             first.settle(Self.call("old", time: 899_000, try Self.richTrace()))
             first.settle(Self.call("young", time: 901_000, try Self.richTrace()))
-            #expect(await first.flush())
+            #expect(await first.flush(within: .seconds(30)))
             let second = Self.ledger(path) { $0.retention = .seconds(100) }
             second.settle(Self.call("new"))
-            #expect(await second.flush())
+            #expect(await second.flush(within: .seconds(30)))
             let kept = try await Self.ids(second, since: 0, limit: 10, key: nil)
             #expect(kept == ["new", "young"])
             let store = try SQLiteStore(path: path)
@@ -177,7 +177,7 @@ import Testing
             ledger.settle(Self.call("2", key: "other"))
             ledger.settle(Self.call("3", try Self.richTrace()))
             ledger.settle(Self.call("old", time: 1))
-            #expect(await ledger.flush())
+            #expect(await ledger.flush(within: .seconds(30)))
             let store = try SQLiteStore(reading: path)
             let keys = try await store.report(since: 2, by: .key).rows
             #expect(keys.map(\.name).sorted() == ["k", "other"])
@@ -205,7 +205,7 @@ import Testing
                 call.record.usage = Usage(input: .max, output: .max)
                 ledger.settle(call)
             }
-            #expect(await ledger.flush())
+            #expect(await ledger.flush(within: .seconds(30)))
             let rows = try await SQLiteStore(reading: path).report(since: 0, by: .key).rows
             #expect(rows.first?.usage.input == 4_000_000_000_000)
         }

@@ -58,7 +58,7 @@ extension SQLiteLedger {
     // MARK: This process's journal
 
     private func importOwn() async throws(ParleyError) {
-        var hasNew = false
+        if journal.next() != nil { await clean(try await store.opened()) }
         while let part = journal.next() {
             guard let chunk = part.file.chunk(from: part.start, to: part.end), !chunk.bytes.isEmpty else {
                 journal.abandon(part.file)
@@ -67,13 +67,11 @@ extension SQLiteLedger {
             }
             try await insert(chunk, of: part.file)
             journal.advance(part.file, to: chunk.end, calls: chunk.calls)
-            hasNew = true
         }
         for file in journal.finished {
             try await finish(file)
             journal.forget(file)
         }
-        if hasNew { await clean(try await store.opened()) }
     }
 
     private func insert(_ chunk: JournalChunk, of file: JournalFile) async throws(ParleyError) {
@@ -115,7 +113,7 @@ extension SQLiteLedger {
 
     private func importLeft() async throws(ParleyError) {
         if state.withLock({ $0.left == nil }) {
-            // Where there is no folder, its maker says why as soon as there is a call.
+            // Where there can be no folder, the first call says why.
             let found = (try? folder()).map { JournalFile.adopt(in: $0) } ?? []
             state.withLock { $0.left = found }
         }
@@ -151,7 +149,7 @@ extension SQLiteLedger {
 
     // MARK: Old calls
 
-    /// Deletes what is too old: once after the start, then now and then; a part at a time, since others wait to write.
+    /// Deletes what is too old: with the first calls, then now and then; a part at a time, since others wait to write.
     private func clean(_ store: SQLiteStore) async {
         let now = clock()
         let isDue = state.withLock { state in

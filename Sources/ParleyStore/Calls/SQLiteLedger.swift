@@ -88,11 +88,13 @@ public final class SQLiteLedger: Ledger {
     /// A ledger in `store`.
     ///
     /// - Parameters:
-    ///   - folder: makes sure that the folder's folder is there, and says where the journal is; it may block.
     ///   - clock: the present in milliseconds since 1970.
+    ///   - prepare: sees to it that the folder can be made, as soon as it is needed; it may block.
+    ///   - folder: says where the journal is.
     public init(
         _ store: LazyStore, settings: Settings = Settings(), reports: Reports = Reports(),
         clock: @escaping @Sendable () -> Int64 = { Int64(WallClock.seconds()) * 1000 },
+        prepare: @escaping @Sendable () throws(ParleyError) -> Void = {},
         folder: @escaping @Sendable () throws(ParleyError) -> String
     ) {
         self.store = store
@@ -103,7 +105,11 @@ public final class SQLiteLedger: Ledger {
         let link = Link()
         self.link = link
         journal = CallJournal(
-            settings.journal, folder: folder, onAppend: { link.ledger?.startImport() },
+            settings.journal,
+            folder: { () throws(ParleyError) in
+                try prepare()
+                return try folder()
+            }, onAppend: { link.ledger?.startImport() },
             onFailure: { link.ledger?.note(journal: $0) })
         link.set(self)
     }

@@ -74,9 +74,16 @@ extension SQLiteLedger {
         }
         reports.remark = { logger.warning("\($0)") }
         let (setting, configuration) = (startup.settings.store, startup.path)
-        self.init(startup.store, settings: settings, reports: reports) { () throws(ParleyError) in
-            // Beside the store, as SQLite's own files are.
-            try LazyStore.preparedPath(of: setting, configuration: configuration) + ".calls"
-        }
+        self.init(
+            startup.store, settings: settings, reports: reports,
+            prepare: { () throws(ParleyError) in
+                _ = try LazyStore.preparedPath(of: setting, configuration: configuration)
+            },
+            folder: { () throws(ParleyError) in
+                // Beside the store, as SQLite's own files are.
+                let path = try? LazyStore.path(of: setting, configuration: configuration)
+                guard let path else { throw ParleyError(.internalError, "There is no place for a journal of calls.") }
+                return path + ".calls"
+            })
     }
 }
