@@ -43,6 +43,7 @@ import Testing
             #expect(LedgerSetup.names(path + ".calls").count == 1)
             for _ in 0..<2 {
                 let ledger = LedgerSetup.ledger(path)
+                await ledger.flush(within: .seconds(30))
                 #expect(try await ledger.call("999")?.id == "999")
                 let ids = try await LedgerSetup.ids(ledger)
                 #expect(ids.count == 1000)
@@ -202,7 +203,7 @@ import Testing
                 ledger.settle(LedgerSetup.call(id))
                 ledger.settle(LedgerSetup.call("other", time: 999_001))
             }
-            #expect(await ledger.close())
+            #expect(await ledger.close(within: .seconds(30)))
             let again = LedgerSetup.ledger(path)
             for id in [own, misleading, "client's own"] { #expect(try await again.call(id)?.id == id) }
             #expect(try await again.call(CallID.make(time: 999_003, noise: 1, more: 3)) == nil)

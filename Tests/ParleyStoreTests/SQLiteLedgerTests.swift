@@ -43,7 +43,8 @@ import Testing
     private static func ids(
         _ ledger: SQLiteLedger, since: Int64, limit: Int, key: String?
     ) async throws -> [String] {
-        try await ledger.calls(since: since, limit: limit, key: key).map(\.id)
+        await ledger.flush(within: .seconds(30))
+        return try await ledger.calls(since: since, limit: limit, key: key).map(\.id)
     }
 
     /// A trace with everything in it that a trace can have.
@@ -161,7 +162,7 @@ import Testing
             let pages = try await store.read { try Int.fetchOne($0, sql: "PRAGMA page_count") ?? 0 }
             try await store.write(to: store.bulk) { try $0.execute(sql: "PRAGMA max_page_count = \(pages + 4)") }
             for number in 0..<500 { ledger.settle(Self.call("\(number)")) }
-            #expect(await !ledger.flush())
+            #expect(await !ledger.flush(within: .seconds(30)))
             #expect(ledger.health.failure?.contains("full") == true)
             try await store.write(to: store.bulk) { try $0.execute(sql: "PRAGMA max_page_count = 100000") }
             while ledger.health.waiting > 0 { await ledger.flush() }

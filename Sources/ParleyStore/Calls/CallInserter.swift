@@ -33,7 +33,7 @@ struct CallInserter {
     ///
     /// - Throws: what SQLite says.
     func insert(_ bytes: UnsafeRawBufferPointer) throws -> Bool {
-        // Bound texts lie in `bytes`, which ends before the statement is used again.
+        // Bound texts lie in `bytes`, which ends before the statement is used again; what is not bound is null.
         sqlite3_reset(row)
         defer {
             sqlite3_reset(row)
@@ -86,27 +86,19 @@ struct CallInserter {
                 let value = try reader.number()
                 if place == 2 { answer = Int(min(max(0, value), 1 << 20)) }
                 sqlite3_bind_int64(row, column, value)
-            } else {
-                sqlite3_bind_null(row, column)
             }
             column += 1
         }
         sqlite3_bind_int64(row, column, reader.isStream ? 1 : 0)
         sqlite3_bind_int64(row, column + 1, reader.isEstimated ? 1 : 0)
-        if let id, CallID.tellsTime(id, of: time) {
-            sqlite3_bind_null(row, 2)
-        } else {
-            sqlite3_bind_int64(row, 2, 1)
-        }
+        let isFound = id.map { CallID.tellsTime($0, of: time) } ?? false
+        if !isFound { sqlite3_bind_int64(row, 2, 1) }
         let rest = try reader.rest()
         return (CallTables.number(of: time), answer, rest)
     }
 
     private func bind(_ text: UnsafeRawBufferPointer?, at column: CInt) {
-        guard let text else {
-            sqlite3_bind_null(row, column)
-            return
-        }
+        guard let text else { return }
         // An empty text has to lie somewhere, too.
         let start = text.baseAddress?.assumingMemoryBound(to: CChar.self)
         sqlite3_bind_text(row, column, start, CInt(truncatingIfNeeded: text.count), nil)
