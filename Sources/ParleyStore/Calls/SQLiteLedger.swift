@@ -166,13 +166,14 @@ public final class SQLiteLedger: Ledger {
     /// - Parameter limit: the longest wait.
     /// - Returns: whether the store has everything.
     public func close(within limit: Duration = .seconds(3)) async -> Bool {
+        let end = ContinuousClock.now + limit
         let isWritten = journal.progress.settled == 0 ? true : await flush(within: limit)
         journal.close()
         // Also where the store fails: what is in the journal is there at the next start.
-        let end = ContinuousClock.now + .seconds(1)
-        while !journal.isAtRest, ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(1)) }
+        let last = max(end, ContinuousClock.now + .seconds(1))
+        while !journal.isAtRest, ContinuousClock.now < last { try? await Task.sleep(for: .milliseconds(1)) }
         guard isWritten else { return false }
-        return await hurried(within: .seconds(1)) { self.journal.isImported }
+        return await hurried(within: last - ContinuousClock.now) { self.journal.isImported }
     }
 
     /// Waits for something while everything is written without delay; not any more where nothing can be written.
