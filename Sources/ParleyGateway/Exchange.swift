@@ -270,7 +270,7 @@ final class Exchange {
         body.forward(to: client)
         var isOpen = true
         while isOpen {
-            var piece = client.makePiece()
+            var piece = client.makePiece(room: 0)
             do {
                 isOpen = try await body.next(into: &piece.bytes, by: deadline)
             } catch {
