@@ -174,10 +174,7 @@ import Testing
             let ledger = LedgerSetup.ledger(
                 path, { ($0.memory, $0.capacity) = (5_000, 1_000) },
                 store: { _ throws(ParleyError) in throw Self.noStore })
-            for number in 0..<1000 {
-                ledger.settle(LedgerSetup.call("\(number)"))
-                if number == 50 { try await Self.until { ledger.journalIsQuiet } }
-            }
+            for number in 0..<1000 { ledger.settle(LedgerSetup.call("\(number)")) }
             try await Self.until { ledger.health.failure != nil }
             let health = ledger.health
             #expect(health.lost > 0 && health.waiting + health.lost == 1000)
@@ -214,6 +211,44 @@ import Testing
                 try String.fetchSet(database, sql: "SELECT id FROM calls WHERE named IS NOT NULL")
             }
             #expect(named == [misleading, "client's own", "other"])
+        }
+    }
+}
+
+@Suite struct CallSearchTests {
+    @Test func `calls from before there were journals are found by their ids`() async throws {
+        try await LedgerSetup.inFolder { path in
+            let ids = ["req_" + String(repeating: "a", count: 24), "client's own"]
+            let old = try DatabaseQueue(path: path)
+            try Migrations.all.migrate(old, upTo: "responses")
+            try await old.write { database in
+                for (number, id) in ids.enumerated() {
+                    try database.execute(
+                        sql: """
+                            INSERT INTO calls (number, id, time, operation, dialect, outcome, stream, status, total, estimated)
+                            VALUES (?, ?, 999000, 'chat', 'openai-chat', 'ok', 0, 200, 1, 0)
+                            """, arguments: [CallTables.number(of: 999_000) + Int64(number), id])
+                }
+            }
+            try old.close()
+            let ledger = LedgerSetup.ledger(path)
+            ledger.settle(LedgerSetup.call("new"))
+            for id in ids + ["new"] { #expect(try await ledger.call(id)?.id == id) }
+            #expect(try await LedgerSetup.ids(ledger).count == 3)
+        }
+    }
+
+    @Test func `looking a call up reads no more than an index`() async throws {
+        try await LedgerSetup.inFolder { path in
+            let store = try SQLiteStore(path: path)
+            let plans = try await store.read { database in
+                try [
+                    "SELECT * FROM calls WHERE id = 'x' AND named IS NOT NULL ORDER BY number DESC LIMIT 1",
+                    "SELECT * FROM calls WHERE number BETWEEN 1 AND 9 AND id = 'x' ORDER BY number DESC LIMIT 1",
+                ].map { sql in try Row.fetchAll(database, sql: "EXPLAIN QUERY PLAN " + sql).description }
+            }
+            #expect(plans[0].contains("calls_named"))
+            #expect(plans[1].contains("PRIMARY KEY"))
         }
     }
 }

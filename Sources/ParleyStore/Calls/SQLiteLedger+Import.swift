@@ -69,7 +69,10 @@ extension SQLiteLedger {
             journal.advance(part.file, to: chunk.end, calls: chunk.calls)
             hasNew = true
         }
-        for file in journal.takeFinished() { try await finish(file) }
+        for file in journal.finished {
+            try await finish(file)
+            journal.forget(file)
+        }
         if hasNew { await clean(try await store.opened()) }
     }
 

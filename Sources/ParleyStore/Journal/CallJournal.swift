@@ -80,7 +80,8 @@ final class CallJournal: @unchecked Sendable {
     /// Takes over a call. While the thread has anything to do it is not woken.
     func append(_ call: UnsafeRawBufferPointer) {
         monitor.with {
-            guard state.active.count + call.count < settings.memory, call.count <= JournalFrame.longestCall else {
+            let waiting = state.active.count + state.leaving.count
+            guard waiting + call.count < settings.memory, call.count <= JournalFrame.longestCall else {
                 state.lost += 1
                 return
             }
@@ -189,16 +190,15 @@ final class CallJournal: @unchecked Sendable {
         }
     }
 
-    /// The files that nobody needs any more, which are forgotten here.
-    func takeFinished() -> [JournalFile] {
-        monitor.with {
-            let finished = state.files.filter { $0.isSealed && $0.imported >= $0.written }
-            state.files.removeAll { file in finished.contains { $0 === file } }
-            return finished
-        }
+    /// The files that nobody needs any more.
+    var finished: [JournalFile] {
+        monitor.with { state.files.filter { $0.isSealed && $0.imported >= $0.written } }
     }
 
-    /// Whether the store has everything that is in files.
+    /// Notes that a file is gone.
+    func forget(_ file: JournalFile) { monitor.with { state.files.removeAll { $0 === file } } }
+
+    /// Whether the store has everything that is in files, and none is left that is not needed.
     var isImported: Bool { monitor.with { !state.files.contains { $0.imported < $0.written || $0.isSealed } } }
 }
 
