@@ -151,6 +151,12 @@ extension Exchange {
     func describe(_ reply: Reply, _ name: String, in head: AnswerHead) {
         if head.headers.isEmpty { head.headers = reply.headers } else { head.headers += reply.headers }
         head.model = name
+        if let plain = trace.plain {
+            // As nearly always.
+            head.upstream = plain.upstream
+            head.attempts = plain.upstream == nil ? 0 : 1
+            return
+        }
         head.upstream = trace.upstream
         head.attempts = trace.attemptCount
         let dropped = trace.dropped

@@ -186,7 +186,7 @@ final class Exchange {
         try read(asked)
         // 4. Resolve: the name to a model.
         var model = try await resolve(asked.model, asked.key)
-        if let id = try conversationID(asked.intake) {
+        if let id = try conversation(asked) {
             model = try await conversing(model, asked.model, id, asked.key)
         }
         // 5. Admit: limits and budgets will be asked here.
@@ -195,6 +195,10 @@ final class Exchange {
         // 6. Answer: returns at the first meaningful event.
         commit(try await model.answer(call), to: call, asked)
     }
+
+    // Apart from `generate`, whose frame lies below everything that waits for an answer.
+    @inline(never)
+    private func conversation(_ asked: Asked) throws(ParleyError) -> String? { try conversationID(asked.intake) }
 
     @inline(never)
     private func read(_ asked: Asked) throws(ParleyError) {
@@ -270,7 +274,7 @@ final class Exchange {
         body.forward(to: client)
         var isOpen = true
         while isOpen {
-            var piece = client.makePiece()
+            var piece = client.makePiece(room: 0)
             do {
                 isOpen = try await body.next(into: &piece.bytes, by: deadline)
             } catch {

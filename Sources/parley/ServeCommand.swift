@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import Glibc
 import ArgumentParser
 import Logging
 import NIOCore
@@ -66,7 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
             gateway = try await Gateway.start(
                 startup.settings.server, snapshot: startup.snapshot,
                 sink: startup.settings.log.access ? logs.sink : nil, responses: startup.store,
-                conversations: startup.store, ledger: getenv("NOLEDGER") == nil ? ledger : nil)
+                conversations: startup.store, ledger: ledger)
         } catch let error as ListenError {
             throw Failure(error.description)
         }

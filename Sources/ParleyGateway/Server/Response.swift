@@ -47,11 +47,11 @@ struct OutgoingPiece {
     /// already, and follows the head in a buffer of its own.
     fileprivate let hasSizeLine: Bool
 
-    init(isChunked: Bool, isFirst: Bool) {
+    init(isChunked: Bool, isFirst: Bool, room: Int) {
         self.isChunked = isChunked
         hasSizeLine = isChunked && !isFirst
         if hasSizeLine {
-            bytes.reserveCapacity(512)
+            if room > 0 { bytes.reserveCapacity(room) }
             bytes.writeStaticString(Self.sizeLine)
         }
     }
@@ -87,8 +87,11 @@ extension ClientConnection {
     }
 
     /// A piece to fill and `send`.
-    func makePiece() -> OutgoingPiece {
-        OutgoingPiece(isChunked: !response.isHTTP10, isFirst: !response.hasHead)
+    ///
+    /// - Parameter room: how many bytes will be in it, as a rule. None for a piece that waits for its contents: thousands may
+    ///   wait, and most of them in vain, since what arrives goes to the client by a shorter way.
+    func makePiece(room: Int = 512) -> OutgoingPiece {
+        OutgoingPiece(isChunked: !response.isHTTP10, isFirst: !response.hasHead, room: room)
     }
 
     /// Sends a piece of a stream, with the head where it was not sent yet. The piece is used up: it is changed in place,

@@ -24,12 +24,26 @@ struct AnswerOpening {
         case (.json, false): try await whole()
         case (.json, true): try await replay()
         case (.events, false): try await collected()
-        case (.webPage, _):
-            let advice = attempt.route.upstream.pageAdvice
-            throw ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer\(advice)")
-        case (.unknown, _):
-            throw ParleyError(.upstreamUnavailable, "the service sent something that is neither JSON nor a stream")
+        case (.webPage, _): throw pageInPlace()
+        case (.unknown, _): throw Self.unreadable()
         }
+    }
+
+    // Errors are made apart from the functions that wait: they take much room there.
+    @inline(never)
+    private func pageInPlace() -> ParleyError {
+        let advice = attempt.route.upstream.pageAdvice
+        return ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer\(advice)")
+    }
+
+    @inline(never)
+    private static func unreadable() -> ParleyError {
+        ParleyError(.upstreamUnavailable, "the service sent something that is neither JSON nor a stream")
+    }
+
+    @inline(never)
+    private static func empty() -> ParleyError {
+        ParleyError(.upstreamUnavailable, "the service sent an empty answer")
     }
 
     /// Reads until the answer's first character is there, and gives it back.
@@ -39,9 +53,7 @@ struct AnswerOpening {
         while true {
             // The first-event limit of a whole answer ended with its head.
             guard let bytes = try await isStream ? reader.nextBeforeFirst() : reader.next() else {
-                guard seen.readableBytes > 0 else {
-                    throw ParleyError(.upstreamUnavailable, "the service sent an empty answer")
-                }
+                guard seen.readableBytes > 0 else { throw Self.empty() }
                 reader.giveBack(seen)
                 return shape(of: seen, isWhole: true) ?? .unknown
             }

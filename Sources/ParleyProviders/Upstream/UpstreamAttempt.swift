@@ -66,15 +66,20 @@ final class UpstreamAttempt {
 
     private func opened(_ reader: AnswerReader, _ isLast: Bool) async throws(ParleyError) -> Reply? {
         do throws(ParleyError) {
-            let content = try await AnswerOpening(reader: reader, attempt: self).content()
-            let marks = estimate != nil && content.isEstimated ? [CountAttempt.estimated] : []
-            return Reply(content, headers: reader.headers.passedOn + marks)
+            return reply(try await AnswerOpening(reader: reader, attempt: self).content(), reader)
         } catch {
             reader.cancel()
             // Some say in an answer of status 200 that they refuse the token.
             if !isLast, renews(after: error) { return nil }
             throw error
         }
+    }
+
+    // Apart from `opened`, whose frame is as deep as a call goes.
+    @inline(never)
+    private func reply(_ content: Reply.Content, _ reader: AnswerReader) -> Reply {
+        let marks = estimate != nil && content.isEstimated ? [CountAttempt.estimated] : []
+        return Reply(content, headers: reader.headers.passedOn + marks)
     }
 
     private func refused(_ reader: AnswerReader, _ isLast: Bool) async throws(ParleyError) -> Reply? {
