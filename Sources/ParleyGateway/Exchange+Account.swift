@@ -28,16 +28,16 @@ extension Exchange {
 
     /// Hands the call over to the ledger, once, and tells the log what it needs of the trace.
     @inline(never)
-    func account() {
+    func account(_ record: inout AccessRecord) {
         if let plain = trace.plain, record.outcome == .ok || !plain.isAnswered {
-            account(plain)
+            account(plain, &record)
         } else {
-            accountFully()
+            accountFully(&record)
         }
     }
 
     /// The way of nearly every call: written straight from where things are, with no record in between.
-    private func account(_ plain: CallTrace.Plain) {
+    private func account(_ plain: CallTrace.Plain, _ record: inout AccessRecord) {
         record.upstream = plain.upstream
         record.attempts = plain.upstream == nil ? 0 : 1
         guard let operation else { return }
@@ -48,17 +48,23 @@ extension Exchange {
             record.cost = writer.cost(of: usage, at: upstream, in: snapshot.prices)
         }
         guard let ledger = shard.gateway.ledger else { return }
-        writer.write(known(operation), plain, usage: usage, cost: record.cost, arrived: request.arrived)
+        let numbers = CallWriter.Numbers(
+            time: record.time, status: record.status, total: record.total, firstEvent: record.firstEvent,
+            cost: record.cost, stream: record.stream)
+        writer.write(
+            id: id, operation: operation.rawValue, dialect: dialect.id.name, outcome: record.outcome.rawValue,
+            key: record.key, model: record.model, error: record.error, finish: record.finish, numbers, plain,
+            usage: usage, arrived: request.arrived)
         ledger.settle(writer.bytes)
     }
 
-    private func accountFully() {
+    private func accountFully(_ record: inout AccessRecord) {
         let contents = trace.contents
         record.upstream = contents.upstream
         record.attempts = contents.attemptCount
         record.degraded = contents.degraded
         guard let operation else { return }
-        let full = settled(operation).makeRecord()
+        let full = settled(operation, record).makeRecord()
         record.cost = full.cost
         if !contents.isPlain || (record.outcome != .ok && contents.answering != nil) {
             // An estimate, for an answer that broke off before the upstream said what it took.
@@ -75,14 +81,7 @@ extension Exchange {
         ledger.settle(shard.accounts.bytes)
     }
 
-    private func known(_ operation: Operation) -> CallWriter.Known {
-        CallWriter.Known(
-            id: id, operation: operation.rawValue, dialect: dialect.id.name, outcome: record.outcome.rawValue,
-            key: record.key, model: record.model, error: record.error, finish: record.finish, time: record.time,
-            status: record.status, total: record.total, firstEvent: record.firstEvent, stream: record.stream)
-    }
-
-    private func settled(_ operation: Operation) -> SettledCall {
+    private func settled(_ operation: Operation, _ record: AccessRecord) -> SettledCall {
         var known = CallRecord(id: id, time: record.time, operation: operation.rawValue, dialect: dialect.id.name)
         known.key = record.key
         known.model = record.model

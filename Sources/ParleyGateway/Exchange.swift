@@ -22,7 +22,7 @@ final class Exchange {
     /// The dialect that answers and errors are written in.
     var dialect: any Dialect = Dialects.openAIChat
     /// Whether the client wants a stream as one JSON array, and so an error as its only element.
-    private var isArray = false
+    var isArray = false
     var record: AccessRecord
     let trace = CallTrace()
     private var answer: Answer?
@@ -327,47 +327,6 @@ final class Exchange {
         client.send(&piece, head: head, isLast: true)
     }
 
-    /// Tells the client what went wrong, in whichever way is still possible.
-    private func fail(_ cause: ParleyError) {
-        let error = client.abortion ?? cause
-        note(error)
-        guard error.kind != .cancelled, !client.isClosed else {
-            client.response.isAborted = true
-            return
-        }
-        let stream = client.response.streamHead
-        client.response.streamHead = nil
-        if client.abortion != nil { client.response.keepsAlive = false }
-        guard !client.response.hasHead else {
-            guard let stream else {
-                client.response.isAborted = true
-                return
-            }
-            // Comments went out before there was an answer: the error has to follow them.
-            var piece = client.makePiece()
-            dialect.encodeStreamFailure(error, into: &piece.bytes)
-            client.send(&piece, head: stream, isLast: true)
-            return
-        }
-        if !request.isComplete || request.failure != nil {
-            client.response.keepsAlive = false
-            client.response.lingers = true
-        }
-        let head = AnswerHead(status: error.httpStatus, requestID: id)
-        head.headers = crossOriginHeaders()
-        if let seconds = error.retryAfter {
-            head.headers.append(HeaderField("retry-after", String(Int(seconds.rounded(.up)))))
-        }
-        if error.kind == .methodNotAllowed, let route = Route.find(request.head.target, billing: true) {
-            head.headers.append(HeaderField("allow", route.methods.map(\.rawValue).joined(separator: ", ")))
-        }
-        let attempts = trace.attemptCount
-        if attempts > 0 { head.attempts = attempts }
-        let isHead = request.head.method == .HEAD
-        let failure = dialect.encodeFailure(error)
-        client.send(head, body: isArray ? failure.inArray : failure, omitsBody: isHead)
-    }
-
     /// 8. Settle: exactly once, on success, failure, cancel or disconnect.
     private func settle() {
         record.status = client.response.status
@@ -376,12 +335,14 @@ final class Exchange {
         record.bytesOut = client.response.bytesOut
         if record.outcome == .ok, client.isClosed, !client.response.hasHead { record.outcome = .cancelled }
         tellWatchers()
-        account()
+        // Out of the object, where every text that is looked at would be retained first.
+        var line = takeRecord()
+        account(&line)
         turn = nil
-        shard.accessLog?.append(takeRecord())
+        shard.accessLog?.append(line)
     }
 
-    /// The record, which nobody asks for any more: a copy is a dozen retains.
+    /// The record, which nobody asks for any more.
     private func takeRecord() -> AccessRecord {
         var taken = AccessRecord(time: 0, id: "", method: "", path: "", status: 0, outcome: .ok)
         swap(&taken, &record)
@@ -395,7 +356,7 @@ final class Exchange {
         for watcher in answer.watchers { watcher.ended(answer.body.observed, failure) }
     }
 
-    private func note(_ error: ParleyError) {
+    func note(_ error: ParleyError) {
         failure = error
         record.error = error.kind.rawValue
         record.errorOffset = error.offset
@@ -410,16 +371,5 @@ final class Exchange {
 
     func elapsed() -> Int64 {
         (NIODeadline.now() - request.arrived).nanoseconds / 1_000
-    }
-}
-
-extension ByteBuffer {
-    /// A JSON value as the only element of an array.
-    fileprivate var inArray: ByteBuffer {
-        var out = ByteBuffer()
-        out.writeStaticString("[")
-        out.writeImmutableBuffer(self)
-        out.writeStaticString("]")
-        return out
     }
 }

@@ -70,11 +70,11 @@ import Testing
             let plain = try #require(trace.plain)
             let cost = plain.isAnswered ? writer.cost(of: known.usage, at: "a/m", in: Self.prices) : nil
             #expect(cost == record.cost)
+            let numbers = CallWriter.Numbers(
+                time: 5, status: 200, total: 9, firstEvent: 3, cost: cost, stream: true)
             writer.write(
-                CallWriter.Known(
-                    id: "x", operation: "chat", dialect: "openai-chat", outcome: "ok", key: "k", model: "m", error: nil,
-                    finish: "stop", time: 5, status: 200, total: 9, firstEvent: 3, stream: true), plain,
-                usage: known.usage, cost: cost, arrived: arrived)
+                id: "x", operation: "chat", dialect: "openai-chat", outcome: "ok", key: "k", model: "m", error: nil,
+                finish: "stop", numbers, plain, usage: known.usage, arrived: arrived)
             #expect(try CallRecord(writer.bytes) == record)
         }
     }

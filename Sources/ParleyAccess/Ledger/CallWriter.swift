@@ -28,24 +28,8 @@ public final class CallWriter {
 
     // MARK: Calls
 
-    /// What is known of a call without a look at its trace; see ``CallRecord``.
-    public struct Known {
-        /// The request's id.
-        public var id: String
-        /// What was asked for.
-        public var operation: String
-        /// The client's dialect.
-        public var dialect: String
-        /// How it ended.
-        public var outcome: String
-        /// The name of the key.
-        public var key: String?
-        /// The model as the client asked for it.
-        public var model: String?
-        /// The class of failure.
-        public var error: String?
-        /// The finish reason.
-        public var finish: String?
+    /// The numbers of a call; see ``CallRecord``.
+    public struct Numbers {
         /// When it came, in milliseconds since 1970.
         public var time: Int64
         /// The status answered.
@@ -54,33 +38,38 @@ public final class CallWriter {
         public var total: Int64
         /// Microseconds from the request to the first event of the answer.
         public var firstEvent: Int64?
+        /// What it cost, in nanodollars.
+        public var cost: Int?
         /// Whether the answer was a stream.
         public var stream: Bool
 
-        /// All of it.
-        public init(
-            id: String, operation: String, dialect: String, outcome: String, key: String?, model: String?,
-            error: String?, finish: String?, time: Int64, status: Int, total: Int64, firstEvent: Int64?, stream: Bool
-        ) {
-            (self.id, self.operation, self.dialect, self.outcome) = (id, operation, dialect, outcome)
-            (self.key, self.model, self.error, self.finish) = (key, model, error, finish)
+        /// All of them.
+        public init(time: Int64, status: Int, total: Int64, firstEvent: Int64?, cost: Int?, stream: Bool) {
             (self.time, self.status, self.total) = (time, status, total)
-            (self.firstEvent, self.stream) = (firstEvent, stream)
+            (self.firstEvent, self.cost, self.stream) = (firstEvent, cost, stream)
         }
     }
 
     /// Writes a call that made at most one attempt.
     ///
+    /// The texts come one by one, since a record of them would retain each. See ``CallRecord`` for what they are.
     /// - Parameters:
     ///   - usage: the tokens of the answer.
-    ///   - cost: what they cost.
     ///   - arrived: when the call came.
     public func write(
-        _ call: borrowing Known, _ plain: borrowing CallTrace.Plain, usage: borrowing Usage, cost: Int?,
+        id: String, operation: String, dialect: String, outcome: String, key: String?, model: String?, error: String?,
+        finish: String?, _ call: Numbers, _ plain: borrowing CallTrace.Plain, usage: borrowing Usage,
         arrived: NIODeadline
     ) {
         begin()
-        texts(call)
+        text(id)
+        text(operation)
+        text(dialect)
+        text(outcome)
+        text(key)
+        text(model)
+        text(error)
+        text(finish)
         text(plain.upstream)
         let isAnswered = plain.isAnswered
         let isRouted = isAnswered && plain.route != nil
@@ -89,12 +78,12 @@ public final class CallWriter {
         numbers(call)
         var mask: UInt32 = call.stream ? CallLayout.streamBit : 0
         option(call.firstEvent, 0, &mask)
-        option(cost, 1, &mask)
+        option(call.cost, 1, &mask)
         if isAnswered {
             option(Int64(0), 2, &mask)
             option(arrived.microseconds(to: plain.began), 3, &mask)
             option(plain.elapsed.map { $0.nanoseconds / 1000 }, 4, &mask)
-            option(cost, 5, &mask)
+            option(call.cost, 5, &mask)
         }
         mask |= classes(usage) << CallLayout.usageShift
         if usage.estimated { mask |= CallLayout.estimatedBit }
@@ -111,15 +100,14 @@ public final class CallWriter {
         // The answering attempt lies in the call itself.
         let answer = call.attempts.lastIndex { $0.failure == nil && $0.elapsed != nil }
         let own = answer.map { call.attempts[$0] }
-        let known = Known(
-            id: call.id, operation: call.operation, dialect: call.dialect, outcome: call.outcome, key: call.key,
-            model: call.model, error: call.error, finish: call.finish, time: call.time, status: call.status,
-            total: call.total, firstEvent: call.firstEvent, stream: call.stream)
-        texts(known)
-        text(call.upstream)
-        text(own?.why)
-        text(own?.route)
-        numbers(known)
+        for text in [call.id, call.operation, call.dialect, call.outcome] { self.text(text) }
+        for text in [call.key, call.model, call.error, call.finish, call.upstream, own?.why, own?.route] {
+            self.text(text)
+        }
+        numbers(
+            Numbers(
+                time: call.time, status: call.status, total: call.total, firstEvent: call.firstEvent, cost: call.cost,
+                stream: call.stream))
         var mask: UInt32 = call.stream ? CallLayout.streamBit : 0
         option(call.firstEvent, 0, &mask)
         option(call.cost, 1, &mask)
@@ -141,19 +129,7 @@ public final class CallWriter {
     }
 
     @inline(__always)
-    private func texts(_ call: borrowing Known) {
-        text(call.id)
-        text(call.operation)
-        text(call.dialect)
-        text(call.outcome)
-        text(call.key)
-        text(call.model)
-        text(call.error)
-        text(call.finish)
-    }
-
-    @inline(__always)
-    private func numbers(_ call: borrowing Known) {
+    private func numbers(_ call: Numbers) {
         // Room for all numbers of the call itself.
         reserve(24 * 10)
         number(call.time)
@@ -250,6 +226,7 @@ public final class CallWriter {
         if let value { text(value) } else { byte(0) }
     }
 
+    @inline(__always)
     private func text(_ value: String) {
         let isDone: Void? = value.utf8.withContiguousStorageIfAvailable { raw($0) }
         if isDone == nil { Array(value.utf8).withUnsafeBufferPointer { raw($0) } }

@@ -268,7 +268,8 @@ extension ChatStreamRelay {
     ///
     /// - Parameter gaps: gains the places of frames that are not passed on.
     /// - Returns: where it ended: what lies behind is not passed on either.
-    private mutating func walk(_ bytes: UnsafeRawBufferPointer, _ gaps: inout [Range<Int>], _ stop: inout Stop?) -> Int {
+    private mutating func walk(_ bytes: UnsafeRawBufferPointer, _ gaps: inout [Range<Int>], _ stop: inout Stop?) -> Int
+    {
         var from = 0
         while from < bytes.count, stop == nil {
             var keeps = true
