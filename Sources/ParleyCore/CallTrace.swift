@@ -96,8 +96,10 @@ public final class CallTrace: Sendable {
         public let elapsed: TimeAmount?
         /// See ``Attempt``.
         public let failure: ParleyError.Kind?
-        /// The route whose first choice the upstream was.
+        /// The route that chose the upstream.
         public let route: String?
+        /// Why it did; see ``Decision``.
+        public let why: String?
 
         /// Whether the upstream answered.
         public var isAnswered: Bool { upstream != nil && failure == nil && elapsed != nil }
@@ -150,17 +152,16 @@ public final class CallTrace: Sendable {
             guard state.attempts.count <= 1, state.decisions.count <= 1, state.inner.isEmpty, state.dropped.isEmpty,
                 state.degraded.isEmpty
             else { return nil }
-            var route: String?
-            if let decision = state.decisions.first {
-                guard decision.reason == "first" else { return nil }
-                if let attempt = state.attempts.first, decision.time <= attempt.began { route = decision.route }
-            }
             guard let attempt = state.attempts.first else {
-                return Plain(upstream: nil, began: .uptimeNanoseconds(0), elapsed: nil, failure: nil, route: nil)
+                guard state.decisions.allSatisfy({ $0.reason == "first" }) else { return nil }
+                return Plain(
+                    upstream: nil, began: .uptimeNanoseconds(0), elapsed: nil, failure: nil, route: nil, why: nil)
             }
+            let decision = state.decisions.first
+            guard decision.map({ $0.time <= attempt.began }) ?? true else { return nil }
             return Plain(
                 upstream: attempt.upstream, began: attempt.began, elapsed: attempt.elapsed, failure: attempt.failure,
-                route: route)
+                route: decision?.route, why: decision?.reason)
         }
     }
 

@@ -5,28 +5,85 @@
 ///
 /// `input` contains `cacheRead` and `cacheWrite`, and `output` contains `reasoning`, as in OpenAI's counting.
 public struct Usage: Sendable, Equatable {
+    // Half the room of optional numbers: every open stream holds some of these. The least number stands for none.
+    @usableFromInline var inputCount = Int.min
+    @usableFromInline var cacheReadCount = Int.min
+    @usableFromInline var cacheWriteCount = Int.min
+    @usableFromInline var cacheWriteHourCount = Int.min
+    @usableFromInline var inputAudioCount = Int.min
+    @usableFromInline var outputCount = Int.min
+    @usableFromInline var reasoningCount = Int.min
+    @usableFromInline var outputAudioCount = Int.min
+    @usableFromInline var acceptedPredictionCount = Int.min
+    @usableFromInline var rejectedPredictionCount = Int.min
+    @usableFromInline var statedTotalCount = Int.min
+
     /// Prompt tokens, cached ones included.
-    public var input: Int?
+    @inlinable public var input: Int? {
+        get { Self.value(inputCount) }
+        set { inputCount = newValue ?? .min }
+    }
+
     /// Prompt tokens that came from a cache.
-    public var cacheRead: Int?
+    @inlinable public var cacheRead: Int? {
+        get { Self.value(cacheReadCount) }
+        set { cacheReadCount = newValue ?? .min }
+    }
+
     /// Prompt tokens that were written to a cache.
-    public var cacheWrite: Int?
+    @inlinable public var cacheWrite: Int? {
+        get { Self.value(cacheWriteCount) }
+        set { cacheWriteCount = newValue ?? .min }
+    }
+
     /// The part of `cacheWrite` that is kept for an hour, where the upstream tells it apart.
-    public var cacheWriteHour: Int?
+    @inlinable public var cacheWriteHour: Int? {
+        get { Self.value(cacheWriteHourCount) }
+        set { cacheWriteHourCount = newValue ?? .min }
+    }
+
     /// Prompt tokens of audio.
-    public var inputAudio: Int?
+    @inlinable public var inputAudio: Int? {
+        get { Self.value(inputAudioCount) }
+        set { inputAudioCount = newValue ?? .min }
+    }
+
     /// Completion tokens, reasoning included.
-    public var output: Int?
+    @inlinable public var output: Int? {
+        get { Self.value(outputCount) }
+        set { outputCount = newValue ?? .min }
+    }
+
     /// Completion tokens spent on reasoning.
-    public var reasoning: Int?
+    @inlinable public var reasoning: Int? {
+        get { Self.value(reasoningCount) }
+        set { reasoningCount = newValue ?? .min }
+    }
+
     /// Completion tokens of audio.
-    public var outputAudio: Int?
+    @inlinable public var outputAudio: Int? {
+        get { Self.value(outputAudioCount) }
+        set { outputAudioCount = newValue ?? .min }
+    }
+
     /// Tokens of a prediction that were used.
-    public var acceptedPrediction: Int?
+    @inlinable public var acceptedPrediction: Int? {
+        get { Self.value(acceptedPredictionCount) }
+        set { acceptedPredictionCount = newValue ?? .min }
+    }
+
     /// Tokens of a prediction that were not used.
-    public var rejectedPrediction: Int?
+    @inlinable public var rejectedPrediction: Int? {
+        get { Self.value(rejectedPredictionCount) }
+        set { rejectedPredictionCount = newValue ?? .min }
+    }
+
     /// The total, where the upstream says one that is not the sum of input and output.
-    public var statedTotal: Int?
+    @inlinable public var statedTotal: Int? {
+        get { Self.value(statedTotalCount) }
+        set { statedTotalCount = newValue ?? .min }
+    }
+
     /// True when the numbers are an estimate of ours.
     public var estimated = false
 
@@ -35,6 +92,8 @@ public struct Usage: Sendable, Equatable {
         self.input = input
         self.output = output
     }
+
+    @inlinable static func value(_ count: Int) -> Int? { count == .min ? nil : count }
 
     /// True when no class was reported.
     public var isEmpty: Bool { self == Usage() }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import NIOCore
 import ParleyAccess
 import ParleyConfiguration
 import ParleyCore
@@ -41,6 +42,7 @@ extension Exchange {
         record.upstream = plain.upstream
         record.attempts = plain.upstream == nil ? 0 : 1
         guard let operation else { return }
+        if let why = plain.why, why != "first", shard.accessLog != nil { note(plain, why, &record) }
         let writer = shard.accounts
         // What was counted was not read by a model.
         let usage = operation == .countTokens ? Usage() : seen?.usage ?? Usage()
@@ -56,6 +58,15 @@ extension Exchange {
             key: record.key, model: record.model, error: record.error, finish: record.finish, numbers, plain,
             usage: usage, arrived: request.arrived)
         ledger.settle(writer.bytes)
+    }
+
+    /// What the log says of the only attempt where a route did not simply take its first member.
+    private func note(_ plain: CallTrace.Plain, _ why: String, _ record: inout AccessRecord) {
+        record.attemptDetails = [
+            AccessRecord.Attempt(
+                upstream: plain.upstream ?? "", why: why, failure: plain.failure?.rawValue,
+                elapsed: plain.elapsed.map { $0.nanoseconds / 1000 })
+        ]
     }
 
     private func accountFully(_ record: inout AccessRecord) {

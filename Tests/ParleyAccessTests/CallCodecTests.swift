@@ -55,9 +55,12 @@ import Testing
     }
 
     @Test func `a plain call is written as its record would be`() throws {
-        for (failure, isRouted) in [(nil, false), (nil, true), (ParleyError.Kind.timeout, false), (.timeout, true)] {
+        let cases: [(ParleyError.Kind?, String?)] = [
+            (nil, nil), (nil, "first"), (nil, "weighted"), (.timeout, nil), (.timeout, "first"), (.timeout, "probe"),
+        ]
+        for (failure, reason) in cases {
             let trace = CallTrace()
-            if isRouted { trace.decide("r", "a", "first") }
+            if let reason { trace.decide("r", "a", reason) }
             let attempt = try trace.begin("a/m")
             if let failure { trace.fail(attempt, failure) } else { trace.commit(attempt) }
             var known = CallRecord(id: "x", time: 5, operation: "chat", dialect: "openai-chat")

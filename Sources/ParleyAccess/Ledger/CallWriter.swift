@@ -72,9 +72,13 @@ public final class CallWriter {
         text(finish)
         text(plain.upstream)
         let isAnswered = plain.isAnswered
-        let isRouted = isAnswered && plain.route != nil
-        if isRouted { text("first") } else { byte(0) }
-        if isRouted { text(plain.route) } else { byte(0) }
+        if isAnswered {
+            text(plain.why)
+            text(plain.route)
+        } else {
+            byte(0)
+            byte(0)
+        }
         numbers(call)
         var mask: UInt32 = call.stream ? CallLayout.streamBit : 0
         option(call.firstEvent, 0, &mask)
@@ -303,7 +307,7 @@ extension CallTrace.Plain {
         record.began = arrived.microseconds(to: began)
         record.elapsed = elapsed.map { $0.nanoseconds / 1000 }
         record.failure = failure?.rawValue
-        if let route { (record.why, record.route) = ("first", route) }
+        (record.why, record.route) = (why, route)
         return record
     }
 }

@@ -66,6 +66,7 @@ struct AnswerOpening {
         }
     }
 
+    @inline(never)
     private func shape(of bytes: ByteBuffer, isWhole: Bool) -> BodyShape? {
         BodyShape(
             bytes, framing: attempt.route.upstream.framing, isStream: attempt.call.stream,
