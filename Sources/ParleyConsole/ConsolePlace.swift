@@ -5,6 +5,7 @@ import Glibc
 import NIOCore
 import ParleyAccess
 import ParleyConfiguration
+import ParleyCore
 
 /// Where the control plane listens: on an address of its own, or on a socket that only the data plane of this process uses.
 struct ConsolePlace: Sendable {
@@ -63,12 +64,7 @@ struct ConsolePlace: Sendable {
 
     /// Removes the sockets of processes that were killed: nobody listens there any more.
     private static func sweep(_ directory: StateDirectory) {
-        guard let folder = opendir(directory.path) else { return }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
-            }
+        for name in Folder.names(in: directory.path) {
             guard name.hasPrefix(prefix), name.hasSuffix(suffix),
                 let process = pid_t(name.dropFirst(prefix.count).dropLast(suffix.count)), process > 0
             else { continue }

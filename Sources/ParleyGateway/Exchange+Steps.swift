@@ -151,21 +151,14 @@ extension Exchange {
     func describe(_ reply: Reply, _ name: String, in head: AnswerHead) {
         if head.headers.isEmpty { head.headers = reply.headers } else { head.headers += reply.headers }
         head.model = name
-        if let plain = trace.plain {
-            // As nearly always.
-            head.upstream = plain.upstream
-            head.attempts = plain.upstream == nil ? 0 : 1
-            return
+        let seen = trace.contents
+        head.upstream = seen.upstream
+        head.attempts = seen.attemptCount
+        if !seen.dropped.isEmpty {
+            head.headers.append(HeaderField("x-parley-dropped", seen.dropped.joined(separator: ", ")))
         }
-        head.upstream = trace.upstream
-        head.attempts = trace.attemptCount
-        let dropped = trace.dropped
-        if !dropped.isEmpty {
-            head.headers.append(HeaderField("x-parley-dropped", dropped.joined(separator: ", ")))
-        }
-        let degraded = trace.degraded
-        if !degraded.isEmpty {
-            head.headers.append(HeaderField("x-parley-degraded", degraded.joined(separator: ", ")))
+        if !seen.degraded.isEmpty {
+            head.headers.append(HeaderField("x-parley-degraded", seen.degraded.joined(separator: ", ")))
         }
     }
 

@@ -28,18 +28,7 @@ enum LedgerSetup {
     }
 
     /// What is in a folder.
-    static func names(_ folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
+    static func names(_ folder: String) -> [String] { Folder.names(in: folder).sorted() }
 
     static func ledger(
         _ path: String, _ change: (inout SQLiteLedger.Settings) -> Void = { _ in },

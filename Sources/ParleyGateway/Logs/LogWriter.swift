@@ -48,21 +48,7 @@ final class LogWriter: @unchecked Sendable {
 
     /// Starts the thread, which keeps the writer alive until `finish`.
     func start() -> Bool {
-        let context = Unmanaged.passRetained(self)
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<LogWriter>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            }, context.toOpaque())
-        guard result == 0 else {
-            context.release()
-            return false
-        }
-        pthread_detach(thread)
-        return true
+        BackgroundThread.start { self.run() }
     }
 
     func enqueue(_ lines: ByteBuffer) {
@@ -115,11 +101,6 @@ final class LogWriter: @unchecked Sendable {
 
 extension LogWriter {
     private func run() {
-        // Signals belong to other threads; a broken pipe comes back as an error instead.
-        var signals = sigset_t()
-        sigfillset(&signals)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
-
         while let (items, unreported) = nextItems() {
             if unreported > 0 { report(unreported) }
             for item in items {

@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import Glibc
+import ParleyCore
 
 /// Finds the program that listens on a port, as far as this user may see it.
 enum PortHolder {
@@ -9,8 +10,8 @@ enum PortHolder {
     static func find(_ port: Int) -> String? {
         let sockets = Set(inodes("/proc/net/tcp", port) + inodes("/proc/net/tcp6", port))
         guard !sockets.isEmpty else { return nil }
-        for process in entries("/proc") where Int(process) != nil {
-            for descriptor in entries("/proc/\(process)/fd") {
+        for process in Folder.names(in: "/proc") where Int(process) != nil {
+            for descriptor in Folder.names(in: "/proc/\(process)/fd") {
                 guard let target = link("/proc/\(process)/fd/\(descriptor)"), sockets.contains(target) else { continue }
                 let name = text("/proc/\(process)/comm")?.split(separator: "\n").first.map(String.init) ?? "a program"
                 return "\(name) (process \(process))"
@@ -29,19 +30,6 @@ enum PortHolder {
             else { return nil }
             return "socket:[\(fields[9])]"
         }
-    }
-
-    private static func entries(_ path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names
     }
 
     private static func link(_ path: String) -> String? {

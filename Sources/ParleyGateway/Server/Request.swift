@@ -9,7 +9,6 @@ final class Request {
     /// The head; a request that could not be read has an empty one, and so has one whose head was let go of.
     var head: RequestHead { knownHead ?? RequestHead() }
     private var knownHead: RequestHead?
-    private let declaredLength: Int?
     /// When its first byte was noticed.
     let arrived = NIODeadline.now()
     /// The body so far.
@@ -33,7 +32,6 @@ final class Request {
 
     init(_ head: RequestHead, limit: Int) {
         knownHead = head
-        declaredLength = head.contentLength
         self.limit = limit
         expectsContinue = head.expectsContinue
         isUpload = PassedPath.isUpload(head)
@@ -43,7 +41,6 @@ final class Request {
 
     /// What stands for a request that could not be read.
     init(failure: ParleyError) {
-        declaredLength = nil
         limit = 0
         expectsContinue = false
         isUpload = false
@@ -73,7 +70,7 @@ final class Request {
             body = bytes
             return
         }
-        if !isUpload, let declared = declaredLength, body.readableBytes + body.writableBytes < declared {
+        if !isUpload, let declared = knownHead?.contentLength, body.readableBytes + body.writableBytes < declared {
             // Once, and not for a length that is only claimed.
             body.reserveCapacity(min(declared, Self.reservedAtMost))
         }

@@ -99,8 +99,6 @@ extension ClientConnection {
     func send(_ piece: inout OutgoingPiece, head: AnswerHead, isLast: Bool) {
         let count = piece.count
         var lead = response.hasHead ? ByteBuffer() : startStream(head, isChunked: piece.isChunked)
-        // Behind bytes that another buffer shares nothing can be written without a copy of them.
-        var trailer: ByteBuffer?
         if piece.isChunked {
             if count > 0 {
                 if piece.hasSizeLine {
@@ -110,11 +108,7 @@ extension ClientConnection {
                     lead.writeStaticString(OutgoingPiece.sizeLine)
                     Self.writeSize(count, over: &lead, at: start)
                 }
-                if count > Self.joinLimit, piece.bytes.writableBytes < 7 {
-                    trailer = isLast ? Self.lastTrailer : Self.trailer
-                } else {
-                    piece.bytes.writeStaticString(isLast ? "\r\n0\r\n\r\n" : "\r\n")
-                }
+                piece.bytes.writeStaticString(isLast ? "\r\n0\r\n\r\n" : "\r\n")
             } else {
                 piece.bytes.clear()
                 if isLast { piece.bytes.writeStaticString("0\r\n\r\n") }
@@ -122,25 +116,16 @@ extension ClientConnection {
         }
         response.bytesOut += count
         guard lead.readableBytes > 0 else {
-            if piece.bytes.readableBytes > 0 { write(piece.bytes, trailer) }
+            if piece.bytes.readableBytes > 0 { write(piece.bytes) }
             return
         }
         if piece.bytes.readableBytes <= Self.joinLimit {
             lead.writeImmutableBuffer(piece.bytes)
-            write(lead, trailer)
+            write(lead)
         } else {
             context?.write(wrapOutboundOut(lead), promise: nil)
-            write(piece.bytes, trailer)
+            write(piece.bytes)
         }
-    }
-
-    private static let trailer = ByteBuffer(staticString: "\r\n")
-    private static let lastTrailer = ByteBuffer(staticString: "\r\n0\r\n\r\n")
-
-    private func write(_ bytes: ByteBuffer, _ trailer: ByteBuffer?) {
-        guard let trailer else { return write(bytes) }
-        context?.write(wrapOutboundOut(bytes), promise: nil)
-        write(trailer)
     }
 }
 

@@ -213,30 +213,13 @@ extension CallJournal {
             monitor.wake()
             return
         }
-        let context = Unmanaged.passRetained(self)
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<CallJournal>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            }, context.toOpaque())
-        guard result == 0 else {
-            // The next call tries again; this one waits in memory.
-            context.release()
-            return
-        }
-        pthread_detach(thread)
+        // Where there is none, the next call tries again; this one waits in memory.
+        guard BackgroundThread.start({ self.run() }) else { return }
         state.isAsleep = false
         state.isRunning = true
     }
 
     private func run() {
-        // Signals belong to other threads.
-        var signals = sigset_t()
-        sigfillset(&signals)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
         var pause = settings.pause
         while true {
             switch nextStep() {

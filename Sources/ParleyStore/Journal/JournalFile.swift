@@ -60,16 +60,8 @@ final class JournalFile: @unchecked Sendable {
 
     /// Takes over the files in the folder whose processes are gone, the oldest first.
     static func adopt(in folder: String) -> [JournalFile] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.hasSuffix(suffix) || name.hasSuffix(unfinished) { names.append(name) }
-        }
-        return names.sorted().compactMap { adopt($0, in: folder) }
+        Folder.names(in: folder).filter { $0.hasSuffix(suffix) || $0.hasSuffix(unfinished) }.sorted()
+            .compactMap { adopt($0, in: folder) }
     }
 
     private static func adopt(_ name: String, in folder: String) -> JournalFile? {

@@ -117,7 +117,7 @@ private struct EditPlan {
                     if changes[index].key >= 0 {
                         edits[Int(changes[index].key)].key.utf8.elementsEqual(name)
                     } else {
-                        index < members.count && JSONScan.matches(members[index], name, in: raw)
+                        index < members.count && JSONScan.matches(members[index].found, name, in: raw)
                     }
                 if isMatch {
                     isFound = true

@@ -68,26 +68,26 @@ public struct JSONScan: Sendable {
         var name = name
         return name.withUTF8 { name in
             bytes.withUnsafeReadableBytes { raw in
-                members.last { Self.matches($0, UnsafeRawBufferPointer(name), in: raw) }
+                members.last { Self.matches($0.found, UnsafeRawBufferPointer(name), in: raw) }
             }
         }
     }
 
-    /// Whether the member's key is `name`.
+    /// Whether the key is `name`.
     @inline(__always)
-    static func matches(_ member: JSONMember, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer) -> Bool {
-        if member.keyIsEscaped { return matchesUnescaped(member, name, in: raw) }
-        guard member.key.count == name.count, member.key.upperBound <= raw.count else { return false }
+    static func matches(_ key: JSONKey, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer) -> Bool {
+        if key.isEscaped { return matchesUnescaped(key, name, in: raw) }
+        guard key.range.count == name.count, key.range.upperBound <= raw.count else { return false }
         guard let text = raw.baseAddress, let wanted = name.baseAddress else { return true }
-        return memcmp(text + member.key.lowerBound, wanted, name.count) == 0
+        return memcmp(text + key.range.lowerBound, wanted, name.count) == 0
     }
 
     @inline(never)
     private static func matchesUnescaped(
-        _ member: JSONMember, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer
+        _ key: JSONKey, _ name: UnsafeRawBufferPointer, in raw: UnsafeRawBufferPointer
     ) -> Bool {
-        guard member.key.upperBound <= raw.count, let reader = JSONReader(raw) else { return false }
-        return reader.unescaped(member.key).utf8.elementsEqual(name)
+        guard key.range.upperBound <= raw.count, let reader = JSONReader(raw) else { return false }
+        return reader.unescaped(key.range).utf8.elementsEqual(name)
     }
 }
 

@@ -101,16 +101,12 @@ extension JSONMember {
     /// Whether the key is `name`, compared without its escapes. `text` is the text that the member was found in.
     @inline(__always)
     public func isNamed(_ name: StaticString, in text: JSONText) -> Bool {
-        // Most names differ in their length already.
-        guard key.count == name.utf8CodeUnitCount || keyIsEscaped else { return false }
-        return hasKey(name, in: text)
+        found.isNamed(name, in: text)
     }
 
-    @inline(never)
-    func hasKey(_ name: StaticString, in text: JSONText) -> Bool {
-        let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-        return JSONScan.matches(self, name, in: text.bytes)
-    }
+    /// The key alone.
+    @inline(__always)
+    var found: JSONKey { JSONKey(range: key, isEscaped: keyIsEscaped) }
 }
 
 /// The key of a member whose value was not looked at yet.
@@ -124,7 +120,13 @@ public struct JSONKey {
     public func isNamed(_ name: StaticString, in text: JSONText) -> Bool {
         // Most names differ in their length already.
         guard range.count == name.utf8CodeUnitCount || isEscaped else { return false }
-        return JSONMember(key: range, value: 0..<0, keyIsEscaped: isEscaped).hasKey(name, in: text)
+        return equals(name, in: text)
+    }
+
+    @inline(never)
+    private func equals(_ name: StaticString, in text: JSONText) -> Bool {
+        let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        return JSONScan.matches(self, name, in: text.bytes)
     }
 }
 
