@@ -42,8 +42,11 @@ public final class SQLiteStore: Sendable {
                 // What is committed survives a power cut: tokens that rotate are worth nothing in their old form.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
-            database = try DatabaseQueue(path: path, configuration: configuration)
-            try Migrations.all.migrate(database)
+            database = try Self.alone(beside: path) { [configuration] in
+                let database = try DatabaseQueue(path: path, configuration: configuration)
+                try Migrations.all.migrate(database)
+                return database
+            }
             configuration = Configuration()
             configuration.busyMode = .timeout(5)
             configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
@@ -51,6 +54,21 @@ public final class SQLiteStore: Sendable {
         } catch {
             throw Self.failure(error, doing: "opened", path)
         }
+    }
+
+    /// Runs `body` while no other server does so in the same folder: two that bring a store up to date at once are in each
+    /// other's way. It is the folder that is locked, since SQLite's own locks on a file end when any descriptor of it is
+    /// closed. Whoever waits for more than five seconds goes on all the same.
+    private static func alone<Value>(beside path: String, _ body: () throws -> Value) rethrows -> Value {
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(descriptor) }
+        var tries = 0
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK, tries < 500 {
+            usleep(10_000)
+            tries += 1
+        }
+        return try body()
     }
 
     /// Opens the file at `path` only to read it; a server may write it meanwhile.
