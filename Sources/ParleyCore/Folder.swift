@@ -18,4 +18,22 @@ public enum Folder {
         }
         return names
     }
+
+    /// Runs `body` while no other thread or process does so for the same folder.
+    ///
+    /// Whoever waits for more than five seconds goes on all the same, and so does everybody where the file system has no
+    /// locks: `body` must be correct then, too, if only by failing.
+    public static func alone<Value, Failure: Error>(
+        in path: String, _ body: () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return try body() }
+        defer { close(descriptor) }
+        var tries = 0
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK, tries < 500 {
+            usleep(10_000)
+            tries += 1
+        }
+        return try body()
+    }
 }

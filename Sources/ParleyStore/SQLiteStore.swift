@@ -28,13 +28,6 @@ public final class SQLiteStore: Sendable {
         self.path = path
         self.responseAge = responseAge
         do {
-            // Before SQLite makes it with whatever the process's mask allows; the journal takes over the file's mode.
-            let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-            if file >= 0 {
-                // Tokens are in it: a copy that somebody made readable for all is not left so.
-                fchmod(file, 0o600)
-                close(file)
-            }
             var configuration = Configuration()
             configuration.busyMode = .timeout(5)
             configuration.journalMode = .wal
@@ -42,7 +35,10 @@ public final class SQLiteStore: Sendable {
                 // What is committed survives a power cut: tokens that rotate are worth nothing in their old form.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
             }
-            database = try Self.alone(beside: path) { [configuration] in
+            let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+            // Two servers that bring a store up to date at once would be in each other's way.
+            database = try Folder.alone(in: folder) { [configuration] in
+                Self.makePrivate(path)
                 let database = try DatabaseQueue(path: path, configuration: configuration)
                 try Migrations.all.migrate(database)
                 return database
@@ -56,19 +52,16 @@ public final class SQLiteStore: Sendable {
         }
     }
 
-    /// Runs `body` while no other server does so in the same folder: two that bring a store up to date at once are in each
-    /// other's way. It is the folder that is locked, since SQLite's own locks on a file end when any descriptor of it is
-    /// closed. Whoever waits for more than five seconds goes on all the same.
-    private static func alone<Value>(beside path: String, _ body: () throws -> Value) rethrows -> Value {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        defer { close(descriptor) }
-        var tries = 0
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK, tries < 500 {
-            usleep(10_000)
-            tries += 1
+    /// Makes the file before SQLite does, with whatever the process's mask allows; its journal takes over the file's mode.
+    private static func makePrivate(_ path: String) {
+        let made = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600)
+        if made >= 0 {
+            close(made)
+        } else {
+            // Tokens are in it: a copy that somebody made readable for all is not left so. It is not opened for that, since
+            // closing any descriptor of it would end the locks that SQLite has on it.
+            chmod(path, 0o600)
         }
-        return try body()
     }
 
     /// Opens the file at `path` only to read it; a server may write it meanwhile.

@@ -182,6 +182,20 @@ import Testing
         }
     }
 
+    @Test func `a file that is being made is not taken for one that a dead process left`() async throws {
+        try await LedgerSetup.inFolder { path in
+            let folder = path + ".calls"
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { while !Task.isCancelled { #expect(JournalFile.adopt(in: folder).isEmpty) } }
+                var made: [JournalFile] = []
+                for _ in 0..<500 { made.append(try JournalFile.create(in: folder)) }
+                group.cancelAll()
+                #expect(LedgerSetup.names(folder) == made.map(\.name).sorted())
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test func `nobody else reads the journal`() async throws {
         try await LedgerSetup.inFolder { path in
             let ledger = LedgerSetup.ledger(path)

@@ -37,7 +37,6 @@ final class JournalFile: @unchecked Sendable {
     // MARK: Folders
 
     private static let suffix = ".journal"
-    private static let unfinished = ".new"
 
     /// Makes a file in the folder, and the folder where there is none.
     static func create(in folder: String) throws(ParleyError) -> JournalFile {
@@ -45,23 +44,22 @@ final class JournalFile: @unchecked Sendable {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         let name = "\(now.tv_sec)-\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 36))"
-        // It gets its name when it is locked: before, somebody could take it for one that a dead process left.
-        let early = "\(folder)/\(name)\(unfinished)"
         let path = "\(folder)/\(name)\(suffix)"
-        let descriptor = open(early, O_CREAT | O_EXCL | O_RDWR | O_APPEND | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("made", folder) }
-        let file = JournalFile(name: name + suffix, path: path, descriptor: descriptor)
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, rename(early, path) == 0 else {
-            unlink(early)
-            throw failure("made", folder)
+        // Whoever takes over what dead processes left must not meet it before it is locked.
+        return try Folder.alone(in: folder) { () throws(ParleyError) in
+            let descriptor = open(path, O_CREAT | O_EXCL | O_RDWR | O_APPEND | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else { throw failure("made", folder) }
+            let file = JournalFile(name: name + suffix, path: path, descriptor: descriptor)
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw failure("locked", path) }
+            return file
         }
-        return file
     }
 
     /// Takes over the files in the folder whose processes are gone, the oldest first.
     static func adopt(in folder: String) -> [JournalFile] {
-        Folder.names(in: folder).filter { $0.hasSuffix(suffix) || $0.hasSuffix(unfinished) }.sorted()
-            .compactMap { adopt($0, in: folder) }
+        Folder.alone(in: folder) {
+            Folder.names(in: folder).filter { $0.hasSuffix(suffix) }.sorted().compactMap { adopt($0, in: folder) }
+        }
     }
 
     private static func adopt(_ name: String, in folder: String) -> JournalFile? {
@@ -74,10 +72,6 @@ final class JournalFile: @unchecked Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &info) == 0, info.st_nlink > 0,
             info.st_mode & S_IFMT == S_IFREG
         else { return nil }
-        if name.hasSuffix(unfinished) {
-            unlink(path)
-            return nil
-        }
         file.written = Int(info.st_size)
         file.isSealed = true
         return file
