@@ -20,6 +20,7 @@ let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let posix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let alpn: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let webSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let embedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let http1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -58,6 +59,7 @@ let package = Package(
     targets: [
         .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
         .target(name: "CParleyBytes"),
+        .target(name: "CParleyMemory"),
         .target(name: "CParleyPrices"),
         .target(name: "ParleyWire", dependencies: ["ParleyCore", "CParleyBytes", nio], swiftSettings: settings),
         .target(
@@ -100,6 +102,7 @@ let package = Package(
             dependencies: [
                 "ParleyCore", "ParleyConfiguration", "ParleyGateway", "ParleyModels", "ParleyProviders",
                 "ParleyWire", arguments, log, nio, posix, http1, tls, "ParleyAccess", "ParleyStore", "ParleyConsole",
+                "CParleyMemory",
             ],
             swiftSettings: settings),
         .target(name: "ParleyTestKit", dependencies: [nio, posix, http1, webSocket, tls], swiftSettings: settings),
@@ -138,7 +141,7 @@ let package = Package(
             name: "ParleyGatewayTests",
             dependencies: [
                 "ParleyGateway", "ParleyConfiguration", "ParleyAccess", "ParleyModels", "ParleyProviders",
-                "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, posix, http1, tls, log,
+                "ParleyDialects", "ParleyWire", "ParleyCore", "ParleyTestKit", nio, posix, http1, tls, log, embedded,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -10,6 +10,34 @@ import ParleyWire
 @testable import ParleyGateway
 @testable import ParleyProviders
 
+/// What became of a client's bytes.
+private struct RequestParts: Equatable {
+    private var framing = RequestFraming(headLimit: 4 << 10)
+    private var seen: [String] = []
+    private var failure: FramingError?
+    private var body = ByteBuffer()
+
+    mutating func read(_ bytes: ByteBuffer) {
+        do throws(FramingError) {
+            try framing.read(bytes) { part in
+                switch part {
+                case .head(let head): seen.append("\(head.method) \(head.target)")
+                case .body(let bytes): body.writeImmutableBuffer(bytes)
+                case .end: seen.append("end")
+                }
+            }
+        } catch {
+            failure = error
+        }
+    }
+
+    static func == (left: RequestParts, right: RequestParts) -> Bool {
+        // Of a body that cannot be read to its end, more or less may have been handed out before.
+        guard left.failure == nil, right.failure == nil else { return left.failure != nil && right.failure != nil }
+        return (left.seen, left.body) == (right.seen, right.body)
+    }
+}
+
 /// One thing that reads bytes a peer wrote. It must not crash, hang, or hold more and more memory.
 struct FuzzTarget: Sendable {
     /// The one that runs; set once, before libFuzzer begins.
@@ -45,6 +73,12 @@ struct FuzzTarget: Sendable {
                 lines.push(ByteBuffer(bytes: piece))
                 while let line = try? lines.next() { _ = peer.receive(line) }
             }
+        },
+        FuzzTarget(name: "request-framing") { bytes in
+            var (whole, pieced) = (RequestParts(), RequestParts())
+            whole.read(ByteBuffer(bytes: bytes))
+            pieces(bytes) { pieced.read(ByteBuffer(bytes: $0)) }
+            if whole != pieced { crash("a request in pieces is another one") }
         },
         FuzzTarget(name: "response-framing") { bytes in
             var framing = ResponseFraming()

@@ -116,6 +116,10 @@ PARLEY_SCAN(
     parley_unescaped_run, 0, (value < 0x20) | (value == '"') | (value == '\\'),
     value < 0x20 || value == '"' || value == '\\')
 
+PARLEY_SCAN(
+    parley_field_run, 0, (lanes)((value < 0x20) & (value != '\t')) | (lanes)(value == 0x7F),
+    (value < 0x20 && value != '\t') || value == 0x7F)
+
 PARLEY_SCAN(parley_line_run, 0, (value == '\n') | (value == '\r'), value == '\n' || value == '\r')
 
 PARLEY_SCAN(

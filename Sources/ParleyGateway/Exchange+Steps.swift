@@ -23,7 +23,7 @@ extension Exchange {
                 code: "missing_api_key")
         }
         if let caller = client.caller, caller.isSame(presented, snapshot) { return caller.key }
-        switch snapshot.keys.identify(String(presented)) {
+        switch snapshot.keys.identify(presented) {
         case .known(let key):
             client.caller = Caller(secret: Array(presented.utf8), key: key, serial: snapshot.serial)
             return key

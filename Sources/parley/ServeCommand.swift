@@ -27,6 +27,7 @@ struct ServeCommand: AsyncParsableCommand {
     var listen: [String] = []
 
     func run() async throws {
+        ProcessLimits.raise()
         let signals = Signals()
         let running = try await start()
         let (gateway, service, logs) = (running.gateway, running.service, running.logs)

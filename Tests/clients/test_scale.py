@@ -40,6 +40,25 @@ def test_ten_thousand_idle_connections(start, upstream):
     wait_until(lambda: server.descriptors() <= before + 20, 30, "the descriptors' return")
 
 
+def test_a_small_limit_of_open_files_is_raised(start, upstream):
+    descriptors(1000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server = start(settings(upstream.url))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    opened = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(400)]
+    try:
+        for client in opened:
+            client.settimeout(20)
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: p\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    finally:
+        for client in opened:
+            client.close()
+
+
 def test_connections_over_the_limit_do_no_harm(start, upstream):
     server = start(settings(upstream.url, server={"max_connections": 20}))
     opened = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(60)]

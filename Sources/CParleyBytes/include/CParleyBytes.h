@@ -23,6 +23,9 @@ size_t parley_plain_run(const void *bytes, size_t length);
 /// character, not at bytes over 0x7F.
 size_t parley_unescaped_run(const void *bytes, size_t length);
 
+/// How many bytes from the start may stand in the value of an HTTP header: stops at a control character but a tab.
+size_t parley_field_run(const void *bytes, size_t length);
+
 /// The offset of the first line feed or carriage return, or `length`.
 size_t parley_line_run(const void *bytes, size_t length);
 

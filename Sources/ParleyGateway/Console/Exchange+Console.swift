@@ -32,7 +32,7 @@ extension Exchange {
     }
 
     private func openConsole(
-        _ console: Endpoint, _ headers: HTTPHeaders
+        _ console: Endpoint, _ headers: [HeaderField]
     ) async throws(ParleyError) -> any UpstreamAnswer {
         let method = request.head.method
         let request = UpstreamRequest(
@@ -50,18 +50,18 @@ extension Exchange {
     }
 
     /// The client's head, with what only this side knows: who asks, and whether the connection is encrypted.
-    private func consoleHead(_ headers: HTTPHeaders) -> ByteBuffer {
+    private func consoleHead(_ headers: [HeaderField]) -> ByteBuffer {
         let method = request.head.method == .HEAD ? .GET : request.head.method
         var head = ByteBuffer()
         let query = Route.query(of: request.head.target)
         let path = Route.path(of: request.head.target) + (query.isEmpty ? "" : "?" + query)
         head.writeString("\(method.rawValue) \(path) HTTP/1.1\r\n")
-        for (name, value) in headers where HeaderField.isPlainName(name) && AnswerHead.isSafe(value) {
-            guard !Self.isOurs(name.lowercased()) else { continue }
-            head.writeString("\(name): \(value)\r\n")
+        for header in headers where AnswerHead.isSafe(header.value) {
+            guard !Self.isOurs(header.name) else { continue }
+            head.writeString("\(header.name): \(header.value)\r\n")
         }
         head.writeString("x-parley-peer: \(client.peer ?? "unix")\r\n")
-        let claimed = headers.first(name: "x-forwarded-proto")?.lowercased()
+        let claimed = headers.first { $0.name == "x-forwarded-proto" }?.value.lowercased()
         let isSecure = shard.gateway.isSecure || claimed == "https"
         head.writeString("x-forwarded-proto: \(isSecure ? "https" : "http")\r\n")
         return head
@@ -83,13 +83,6 @@ extension HeaderName {
     fileprivate var belongsToTheConnection: Bool {
         equals("connection") || equals("keep-alive") || equals("transfer-encoding") || equals("content-length")
             || equals("trailer") || equals("upgrade") || equals("date") || equals("server") || equals("x-request-id")
-    }
-}
-
-extension HeaderField {
-    /// Whether a header's name can be written as it is; the parser has checked it, but for the bytes it lets pass.
-    fileprivate static func isPlainName(_ name: String) -> Bool {
-        !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x3A }
     }
 }
 

@@ -17,7 +17,7 @@ struct Caller {
     /// Whether the same key is presented under the same configuration and still works.
     ///
     /// Compared in constant time, since a proxy may send several clients' requests over one connection.
-    func isSame(_ presented: Substring, _ current: Snapshot) -> Bool {
+    func isSame(_ presented: String, _ current: Snapshot) -> Bool {
         guard serial == current.serial, presented.utf8.count == secret.count else { return false }
         let isEqual = presented.utf8.withContiguousStorageIfAvailable { bytes in
             secret.withUnsafeBufferPointer { secret in

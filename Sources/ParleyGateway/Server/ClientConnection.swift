@@ -2,7 +2,6 @@
 // Part of Parley, an LLM gateway.
 
 import NIOCore
-import NIOHTTP1
 import ParleyConfiguration
 import ParleyCore
 
@@ -10,7 +9,7 @@ import ParleyCore
 ///
 /// `@unchecked Sendable`: every method runs on the event loop of the connection, where its task runs too.
 final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
-    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     /// Requests that may wait on a connection before it stops reading (pipelining).
@@ -23,6 +22,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// Signalled with every event, the close of the connection and an abort included.
     private let waiter: Waiter
     private var task: Task<Void, Never>?
+    private var framing: RequestFraming
     /// Requests not yet taken by the task, the newest maybe incomplete.
     private var queue: [Request] = []
     /// The request whose body is arriving.
@@ -33,7 +33,6 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private var gotPart = false
     /// Whether the channel's buffer takes more.
     private var hasRoom = true
-    private var hasFailedParsing = false
     private var headPendingSince: NIODeadline?
     private var lastRead = NIODeadline.now()
     private var lastWrite = NIODeadline.now()
@@ -47,8 +46,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// The response being written.
     var response = Response()
 
-    init(shard: Shard) {
+    init(shard: Shard, headLimit: Int) {
         self.shard = shard
+        framing = RequestFraming(headLimit: headLimit)
         self.waiter = Waiter(shard.loop)
     }
 
@@ -175,9 +175,18 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        gotPart = true
         guard lingerUntil == nil else { return }
-        switch unwrapInboundIn(data) {
+        do throws(FramingError) {
+            try framing.read(unwrapInboundIn(data)) { take($0) }
+        } catch {
+            gotPart = true
+            refuse(error)
+        }
+    }
+
+    private func take(_ part: RequestFraming.Part) {
+        gotPart = true
+        switch part {
         case .head(let head): begin(head)
         case .body(let bytes):
             receiving?.append(bytes)
@@ -190,13 +199,12 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         lastRead = .now()
-        if gotPart {
-            gotPart = false
+        if !framing.isHeadPending {
             headPendingSince = nil
-        } else if receiving == nil, headPendingSince == nil {
-            // Bytes that make no complete head yet.
+        } else if gotPart || headPendingSince == nil {
             headPendingSince = lastRead
         }
+        gotPart = false
         upload?.changed()
         waiter.signal()
     }
@@ -218,31 +226,22 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What comes after bytes that could not be read cannot be read either; it has been answered already.
-        if error is ByteToMessageDecoderError { return }
-        guard error is HTTPParserError || error is NIOHTTPDecoderError else {
-            // The connection broke, or TLS could not be agreed on: there is nobody to tell.
-            close()
-            return
-        }
-        // What follows in the same bytes, or while the connection lingers, has been answered already.
-        guard !hasFailedParsing, lingerUntil == nil else { return }
-        hasFailedParsing = true
-        let failure: ParleyError
-        if case .headerOverflow? = error as? HTTPParserError {
-            failure = Self.headTooLarge
-        } else {
-            failure = ParleyError(.invalid, "The request is not valid HTTP/1.1.", code: "invalid_http")
-        }
-        refuse(failure)
+        // The connection broke, or TLS could not be agreed on: there is nobody to tell.
+        close()
+    }
+
+    private func refuse(_ error: FramingError) {
+        guard error != .headTooLong else { return refuse(Self.headTooLarge) }
+        refuse(
+            ParleyError(.invalid, "The request is not valid HTTP/1.1: \(error.reason).", code: "invalid_http"))
     }
 
     private static let headTooLarge = ParleyError(
         .tooLarge, "The request's head is larger than server.header_limit allows.", code: "header_too_large",
         status: 431)
 
-    private func begin(_ head: HTTPRequestHead) {
-        let request = Request(RequestHead(head), limit: shard.snapshot.server.bodyLimit)
+    private func begin(_ head: RequestHead) {
+        let request = Request(head, limit: shard.snapshot.server.bodyLimit)
         receiving = request
         queue.append(request)
         if isReading { adjustReading() }

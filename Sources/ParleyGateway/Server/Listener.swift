@@ -3,7 +3,6 @@
 
 import Glibc
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import ParleyConfiguration
@@ -51,13 +50,7 @@ struct Listener {
         }
         let pipeline = channel.pipeline.syncOperations
         if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderListSize = settings.headerLimit
-        limits.maxHeaderFieldSize = settings.headerLimit
-        let decoder = HTTPRequestDecoder(
-            leftOverBytesStrategy: .dropBytes, informationalResponseStrategy: .drop, limitConfiguration: limits)
-        try pipeline.addHandler(ByteToMessageHandler(decoder))
-        try pipeline.addHandler(ClientConnection(shard: shard))
+        try pipeline.addHandler(ClientConnection(shard: shard, headLimit: settings.headerLimit))
     }
 
     /// The server's certificate and key, from PEM files.

@@ -71,7 +71,7 @@ struct BadRequestTests {
         arguments: [
             "hello\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/3.7\r\nhost: a\r\n\r\n", "GET / HTTP/2.0\r\nhost: a\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{FC}\u{3}\u{3}\r\n\r\n",
-            "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}",
         ])
     func noHTTP(text: String) async throws {
         try await expectError([400, 404, 505], text)
@@ -83,7 +83,7 @@ struct BadRequestTests {
             for _ in 0..<5 {
                 let client = try await gateway.connect()
                 let sending = Task {
-                    try await client.send("GET /health HTTP/1.1\r\nno header\r\n")
+                    try await client.send("GET /health HTTP/1.1\r\nno header\r\n\r\n")
                     for _ in 0..<50 { try await client.send([UInt8](repeating: 0x20, count: 20_000)) }
                 }
                 let answer = try await client.answer()

@@ -3,149 +3,13 @@
 
 import Glibc
 import NIOCore
-import ParleyCore
 
-/// A response that breaks HTTP's rules; the text says which, and never quotes the response.
+/// A message that breaks HTTP's rules; the text says which, and never quotes the message.
 struct FramingError: Error, Equatable {
     var reason: String
-}
 
-/// What one read of an upstream connection brought.
-struct Arrival {
-    /// The status, in the read that completed the head.
-    var status: Int?
-    /// The header lines that belong to `status`.
-    var headers = HeaderBlock()
-    /// All body bytes of the read, without their framing.
-    var body: ByteBuffer?
-    /// Whether the body is complete.
-    var isComplete = false
-}
-
-/// HTTP/1.1 response framing for upstreams: bytes in, heads and merged body bytes out.
-///
-/// A response is read as RFC 9112 section 6.3 says: no body for 1xx, 204 and 304, then chunked, then content-length,
-/// else until the connection closes. Interim responses are skipped; behind 101 another protocol begins, whose bytes are
-/// a body without an end here. All chunk payloads of one read become one buffer.
-struct ResponseFraming {
-    private enum State {
-        case head
-        case length(Int)
-        case chunked(ChunkReader)
-        case untilClose
-        /// Complete; whatever follows belongs to nobody.
-        case done
-    }
-
-    private static let headLimit = 64 << 10
-
-    private var state = State.head
-    /// The beginning of a head that is not complete.
-    private var held: ByteBuffer?
-    /// Whether the connection may carry another request afterwards.
-    private(set) var isReusable = true
-
-    /// True when the body is complete.
-    var isDone: Bool {
-        if case .done = state { return true }
-        return false
-    }
-
-    /// Prepares for the next response on the connection.
-    mutating func reset() {
-        state = .head
-        held = nil
-        isReusable = true
-    }
-
-    /// Takes in what a read brought.
-    ///
-    /// - Throws: `FramingError` for what is not HTTP; the connection cannot be used any further.
-    mutating func read(_ bytes: ByteBuffer, into arrival: inout Arrival) throws(FramingError) {
-        var input = bytes
-        while case .head = state, input.readableBytes > 0 {
-            guard try readHead(&input, into: &arrival) else { return }
-        }
-        switch state {
-        case .head: return
-        case .length(let left):
-            let count = min(left, input.readableBytes)
-            if count > 0 { arrival.body = input.readSlice(length: count) }
-            state = count == left ? .done : .length(left - count)
-        case .chunked(var reader):
-            state = .done
-            let used = try reader.read(input, into: &arrival)
-            input.moveReaderIndex(forwardBy: used)
-            if !reader.isDone { state = .chunked(reader) }
-        case .untilClose:
-            if input.readableBytes > 0 { arrival.body = input }
-            return
-        case .done: break
-        }
-        guard isDone else { return }
-        // Bytes nobody asked for: such a connection is not trusted with another request.
-        if input.readableBytes > 0 { isReusable = false }
-        arrival.isComplete = true
-    }
-
-    /// The peer closed the connection.
-    ///
-    /// - Returns: whether the response is complete.
-    mutating func close() -> Bool {
-        isReusable = false
-        if case .untilClose = state { state = .done }
-        return isDone
-    }
-
-    /// Reads a head, which may be an interim one.
-    ///
-    /// - Returns: false when it is not complete.
-    private mutating func readHead(_ input: inout ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Bool
-    {
-        if var joined = held {
-            held = nil
-            joined.writeBuffer(&input)
-            input = joined
-        }
-        guard let end = Self.headEnd(input), let head = input.readSlice(length: end) else {
-            if input.readableBytes > Self.headLimit { throw FramingError(reason: "the head is too long") }
-            held = input
-            return false
-        }
-        let parsed = try ResponseHead(head)
-        if (100...199).contains(parsed.status), parsed.status != 101 { return true }
-        arrival.status = parsed.status
-        arrival.headers = parsed.headers
-        isReusable = parsed.isReusable
-        if parsed.status == 101 {
-            isReusable = false
-            state = .untilClose
-        } else if parsed.status == 204 || parsed.status == 304 {
-            state = .done
-        } else if parsed.isChunked {
-            state = .chunked(ChunkReader())
-        } else if let length = parsed.contentLength {
-            state = length == 0 ? .done : .length(length)
-        } else {
-            isReusable = false
-            state = .untilClose
-        }
-        return true
-    }
-
-    /// The length of the head with its empty line, or nil when it is not complete.
-    private static func headEnd(_ input: ByteBuffer) -> Int? {
-        input.withUnsafeReadableBytes { bytes in
-            guard let base = bytes.baseAddress else { return nil }
-            var at = 0
-            while at < bytes.count, let lineEnd = memchr(base + at, 0x0A, bytes.count - at) {
-                at = base.distance(to: UnsafeRawPointer(lineEnd)) + 1
-                if at < bytes.count, bytes[at] == 0x0A { return at + 1 }
-                if at + 1 < bytes.count, bytes[at] == 0x0D, bytes[at + 1] == 0x0A { return at + 2 }
-            }
-            return nil
-        }
-    }
+    static let noMethod = FramingError(reason: "the method is none")
+    static let headTooLong = FramingError(reason: "the head is too long")
 }
 
 /// The chunked transfer coding (RFC 9112 section 7.1), byte by byte between payloads, so that a read may end anywhere.
@@ -164,9 +28,24 @@ struct ChunkReader {
 
     /// The most bytes that one framing line may have.
     private static let lineLimit = 4 << 10
+    /// The most bytes that a client's chunk extensions and trailers may have together.
+    private static let extraLimit = 16 << 10
 
     private var state = State.size(value: 0, digits: 0)
     private var lineLength = 0
+    /// Whether the framing is taken only as it should be written.
+    private let isStrict: Bool
+    private var followsReturn = false
+    private var isInTrailerValue = false
+    private var extra = 0
+
+    /// A reader of one body.
+    ///
+    /// - Parameter isStrict: for what strangers send, where somebody in between who reads the same bytes less exactly must
+    ///   not see other chunks.
+    init(isStrict: Bool = false) {
+        self.isStrict = isStrict
+    }
 
     /// Whether the last chunk and the trailer section were read.
     var isDone: Bool {
@@ -177,7 +56,7 @@ struct ChunkReader {
     /// Reads on.
     ///
     /// - Returns: how many bytes belong to this body.
-    mutating func read(_ input: ByteBuffer, into arrival: inout Arrival) throws(FramingError) -> Int {
+    mutating func read(_ input: ByteBuffer, into body: inout ByteBuffer?) throws(FramingError) -> Int {
         var failure: FramingError?
         var only: Range<Int>?
         var index = 0
@@ -192,7 +71,7 @@ struct ChunkReader {
         guard let first = only else { return index }
         guard index < input.readableBytes, !isDone else {
             // A single payload is taken by reference.
-            arrival.body = input.getSlice(at: input.readerIndex + first.lowerBound, length: first.count)
+            body = input.getSlice(at: input.readerIndex + first.lowerBound, length: first.count)
             return index
         }
         var joined = ByteBuffer()
@@ -211,7 +90,7 @@ struct ChunkReader {
             }
         }
         if let failure { throw failure }
-        arrival.body = joined
+        body = joined
         return index
     }
 
@@ -276,6 +155,7 @@ struct ChunkReader {
         guard lineLength <= Self.lineLimit else {
             return FramingError(reason: "a line of the chunked framing is too long")
         }
+        if isStrict, let failure = check(byte) { return failure }
         switch state {
         case .size(let value, let digits): return stepSize(byte, value, digits)
         case .restOfSizeLine(let value):
@@ -293,6 +173,42 @@ struct ChunkReader {
                 state = .trailers(line: line + 1)
             }
         case .payload, .done: break
+        }
+        return nil
+    }
+
+    /// What else must be true of a byte of the framing where it is strict.
+    private mutating func check(_ byte: UInt8) -> FramingError? {
+        guard (byte == 0x0A) == followsReturn else {
+            return FramingError(reason: "a line of the chunked framing does not end with CR LF")
+        }
+        followsReturn = byte == 0x0D
+        guard byte >= 0x20 && byte != 0x7F || byte == 0x09 || byte == 0x0A || byte == 0x0D else {
+            return FramingError(reason: "a control character is in the chunked framing")
+        }
+        switch state {
+        case .size:
+            if byte == 0x20 || byte == 0x09 { return FramingError(reason: "white space follows a chunk size") }
+        case .restOfSizeLine, .trailers:
+            if byte != 0x0A { extra += 1 }
+            guard extra <= Self.extraLimit else {
+                return FramingError(reason: "the chunk extensions and trailers are too long")
+            }
+            if case .trailers = state { return checkTrailer(byte) }
+        case .payload, .payloadEnd, .done: break
+        }
+        return nil
+    }
+
+    private mutating func checkTrailer(_ byte: UInt8) -> FramingError? {
+        let nameless = FramingError(reason: "a trailer has no name")
+        switch byte {
+        case 0x0A: isInTrailerValue = false
+        case 0x0D: return isInTrailerValue || lineLength == 1 ? nil : nameless
+        case UInt8(ascii: ":") where !isInTrailerValue:
+            isInTrailerValue = true
+            return lineLength > 1 ? nil : nameless
+        default: return isInTrailerValue || byte.isTokenCharacter ? nil : nameless
         }
         return nil
     }
