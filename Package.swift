@@ -59,7 +59,7 @@ let package = Package(
     targets: [
         .target(name: "ParleyCore", dependencies: [nio], swiftSettings: settings),
         .target(name: "CParleyBytes"),
-        .target(name: "CParleyMemory"),
+        .target(name: "CParleyMemory", dependencies: [sqlite]),
         .target(name: "CParleyPrices"),
         .target(name: "ParleyWire", dependencies: ["ParleyCore", "CParleyBytes", nio], swiftSettings: settings),
         .target(
@@ -75,7 +75,8 @@ let package = Package(
         .target(
             name: "ParleyAccess", dependencies: ["ParleyCore", "CParleyPrices", crypto, nio], swiftSettings: settings),
         .target(
-            name: "ParleyStore", dependencies: ["ParleyCore", "ParleyWire", "ParleyAccess", grdb, sqlite, nio],
+            name: "ParleyStore",
+            dependencies: ["ParleyCore", "ParleyWire", "ParleyAccess", "CParleyMemory", grdb, sqlite, nio],
             swiftSettings: settings),
         .target(
             name: "ParleyConfiguration",

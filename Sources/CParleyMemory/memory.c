@@ -3,6 +3,7 @@
 
 #include "CParleyMemory.h"
 
+#include <sqlite3.h>
 // Says whose library it is.
 #include <stdlib.h>
 
@@ -20,3 +21,5 @@ void parley_keep_memory(int bytes, int largest) {
     (void)largest;
 #endif
 }
+
+void parley_sqlite_count_no_memory(void) { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }

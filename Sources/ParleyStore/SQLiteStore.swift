@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import CParleyMemory
 import GRDB
 import Glibc
 public import ParleyCore
@@ -17,6 +18,9 @@ public final class SQLiteStore: Sendable {
     /// How long answers of the Responses API are kept, in seconds.
     let responseAge: Int
 
+    /// Once, before the first connection.
+    private static let preparation: Void = parley_sqlite_count_no_memory()
+
     /// Thirty days.
     public static let standardResponseAge = 30 * 86_400
 
@@ -27,6 +31,7 @@ public final class SQLiteStore: Sendable {
     public init(path: String, responseAge: Int = SQLiteStore.standardResponseAge) throws(ParleyError) {
         self.path = path
         self.responseAge = responseAge
+        Self.preparation
         do {
             var configuration = Configuration()
             configuration.busyMode = .timeout(5)
@@ -70,6 +75,7 @@ public final class SQLiteStore: Sendable {
     public init(reading path: String) throws(ParleyError) {
         self.path = path
         responseAge = Self.standardResponseAge
+        Self.preparation
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(5)
@@ -87,6 +93,7 @@ public final class SQLiteStore: Sendable {
     public init() throws(ParleyError) {
         path = "in memory"
         responseAge = Self.standardResponseAge
+        Self.preparation
         do {
             database = try DatabaseQueue()
             bulk = database

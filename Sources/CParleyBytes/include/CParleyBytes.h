@@ -29,8 +29,21 @@ size_t parley_field_run(const void *bytes, size_t length);
 /// The offset of the first line feed or carriage return, or `length`.
 size_t parley_line_run(const void *bytes, size_t length);
 
-/// The offset of the first byte that matters to the tap on a chat stream, or `length`: a line feed, a carriage return,
-/// or a quote followed by `e`, `f` or `u` (the keys `error`, `finish_reason` and `usage`).
-size_t parley_mark_run(const void *bytes, size_t length);
+/// A frame of a chat stream: where its object lies, where the frame ends, and whether it is worth a closer look.
+struct parley_frame {
+    size_t payload;
+    size_t payload_end;
+    size_t end;
+    int is_remarkable;
+};
+
+/// Reads the frame at the start of the bytes where it is one line of `data:` with an object in it, ended by LF or CR LF;
+/// else 0. It is remarkable with a usage, an error, or a finish reason where one is sought.
+int parley_chat_frame(const void *start, size_t length, int seeks_finish, struct parley_frame *frame);
+
+/// Copies the payloads of HTTP chunks one behind the other, as long as chunks are whole, plain (no extensions, CR LF) and
+/// not the last. They are shorter than the bytes they come in. Returns how many bytes were written, and in `used` how many
+/// were read.
+size_t parley_join_chunks(const void *start, size_t length, void *target, size_t *used);
 
 #endif

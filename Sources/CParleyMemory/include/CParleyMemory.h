@@ -8,4 +8,8 @@
 // glibc's malloc.h is not among what Swift imports. Does nothing where malloc is not glibc's.
 void parley_keep_memory(int bytes, int largest);
 
+// Tells SQLite not to count the memory that it takes, for which it would lock at every piece. To be called before its first
+// connection; Swift imports no function of a variable number of arguments.
+void parley_sqlite_count_no_memory(void);
+
 #endif

@@ -20,60 +20,12 @@ struct PlainFrame {
     /// The frame that begins at `start`; nil where it has another form.
     @inline(__always)
     init?(_ bytes: UnsafeRawBufferPointer, at start: Int, seeksFinish: Bool) {
-        guard let base = bytes.baseAddress, bytes.count - start >= 8 else { return nil }
-        let data = UInt32(littleEndian: base.loadUnaligned(fromByteOffset: start, as: UInt32.self))
-        guard data == 0x6174_6164, bytes[start + 4] == UInt8(ascii: ":") else { return nil }
-        let object = start + (bytes[start + 5] == UInt8(ascii: " ") ? 6 : 5)
-        guard bytes[object] == UInt8(ascii: "{") else { return nil }
-        var at = object + 1
-        var isRemarkable = false
-        while true {
-            at += parley_mark_run(base + at, bytes.count - at)
-            guard at < bytes.count else { return nil }
-            if bytes[at] != UInt8(ascii: "\"") { break }
-            if !isRemarkable { isRemarkable = Self.isRemarkable(bytes, at: at, seeksFinish: seeksFinish) }
-            at += 1
-        }
-        guard bytes[at - 1] == UInt8(ascii: "}"), let end = Self.blankLine(bytes, at: at) else { return nil }
-        payload = Range(uncheckedBounds: (object, at))
-        self.end = end
-        self.isRemarkable = isRemarkable
-    }
-
-    /// Behind the two line ends that begin at `at`, which must be of one kind, LF or CRLF; nil where they are not.
-    @inline(__always)
-    private static func blankLine(_ bytes: UnsafeRawBufferPointer, at: Int) -> Int? {
-        guard at + 1 < bytes.count, bytes[at + 1] == UInt8(ascii: "\n") else { return nil }
-        if bytes[at] == UInt8(ascii: "\n") { return at + 2 }
-        guard at + 2 < bytes.count, bytes[at + 2] == UInt8(ascii: "\r") else { return nil }
-        // The last LF may be in the next read.
-        return at + 3 < bytes.count && bytes[at + 3] == UInt8(ascii: "\n") ? at + 4 : at + 3
-    }
-
-    /// Whether the quote at `at` begins a key that matters, with a value that does.
-    @inline(__always)
-    private static func isRemarkable(_ bytes: UnsafeRawBufferPointer, at: Int, seeksFinish: Bool) -> Bool {
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
-        switch rest[1] {
-        case UInt8(ascii: "f"):
-            guard seeksFinish, rest.begins(with: "\"finish_reason\"") else { return false }
-            return !hasNoValue(rest, after: 15)
-        case UInt8(ascii: "u"):
-            return rest.begins(with: "\"usage\"") && !hasNoValue(rest, after: 7)
-        default:
-            // As a value it may be `object: error`.
-            return rest.begins(with: "\"error\"") && !hasNoValue(rest, after: 7)
-        }
-    }
-
-    /// Whether null, `""` or `"null"` follows a key that ends at `length`.
-    @inline(__always)
-    private static func hasNoValue(_ rest: UnsafeRawBufferPointer, after length: Int) -> Bool {
-        guard rest.count > length, rest[length] == UInt8(ascii: ":") else { return false }
-        var at = length + 1
-        while at < rest.count, rest[at] == UInt8(ascii: " ") { at += 1 }
-        let value = UnsafeRawBufferPointer(rebasing: rest[at...])
-        return value.begins(with: "null") || value.begins(with: "\"\"") || value.begins(with: "\"null\"")
+        guard let base = bytes.baseAddress else { return nil }
+        var frame = parley_frame()
+        guard parley_chat_frame(base + start, bytes.count - start, seeksFinish ? 1 : 0, &frame) != 0 else { return nil }
+        payload = Range(uncheckedBounds: (start + frame.payload, start + frame.payload_end))
+        end = start + frame.end
+        isRemarkable = frame.is_remarkable != 0
     }
 }
 

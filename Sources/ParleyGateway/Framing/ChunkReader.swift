@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import CParleyBytes
 import Glibc
 import NIOCore
 
@@ -80,6 +81,11 @@ struct ChunkReader {
                 guard let target = out.baseAddress, let source = bytes.baseAddress else { return 0 }
                 memcpy(target, source + first.lowerBound, first.count)
                 var count = first.count
+                if case .size(value: 0, digits: 0) = state {
+                    var used = 0
+                    count += parley_join_chunks(source + index, bytes.count - index, target + count, &used)
+                    index += used
+                }
                 failure = walk(bytes, &index) { piece in
                     // All payloads together are shorter than the bytes they came in.
                     memcpy(target + count, source + piece.lowerBound, piece.count)
