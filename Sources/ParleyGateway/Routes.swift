@@ -137,8 +137,8 @@ enum Route: Sendable, Equatable {
 
     /// Whether a request target is one of the control plane's.
     static func isConsole(_ target: String) -> Bool {
-        // Asked of every request: what nearly all are for goes first.
-        guard !target.utf8.starts(with: "/v1/".utf8) else { return false }
+        // Asked of every request: what nearly all are for, which begins with `/v1`, goes first.
+        guard target.utf8.dropFirst().first != UInt8(ascii: "v") else { return false }
         let path = path(of: target)
         return consolePaths.contains { path == $0 || path.hasPrefix($0 + "/") }
     }

@@ -2,6 +2,7 @@
 // Part of Parley, an LLM gateway.
 
 import CParleyBytes
+import Glibc
 import NIOHTTP1
 import ParleyCore
 
@@ -190,12 +191,12 @@ struct RequestLine {
     /// - Throws: `FramingError` where it is none of HTTP/1.0 or HTTP/1.1.
     init(_ line: UnsafeRawBufferPointer) throws(FramingError) {
         let ending = 9
-        guard line.count > ending, let space = line.firstIndex(of: 0x20), space < line.count - ending else {
+        guard line.count > ending, let space = line.place(of: 0x20), space < line.count - ending else {
             throw FramingError(reason: "the request line is incomplete")
         }
         let version = UnsafeRawBufferPointer(rebasing: line[(line.count - ending)...])
         let minor = version[ending - 1]
-        guard version.starts(with: " HTTP/1.".utf8), minor == UInt8(ascii: "0") || minor == UInt8(ascii: "1") else {
+        guard version.begins(with: " HTTP/1."), minor == UInt8(ascii: "0") || minor == UInt8(ascii: "1") else {
             throw FramingError(reason: "the version is none of HTTP/1.0 and HTTP/1.1")
         }
         isHTTP10 = minor == UInt8(ascii: "0")
@@ -208,13 +209,13 @@ struct RequestLine {
             throw FramingError(reason: "the request target has a character that it cannot have")
         }
         // Most requests are for this one, and a text of the program's own is never counted or freed.
-        self.target = target.elementsEqual("/v1/chat/completions".utf8) ? "/v1/chat/completions" : String(target)
+        self.target = target.is("/v1/chat/completions") ? "/v1/chat/completions" : String(target)
     }
 
     private static let longestMethod = 32
 
     private static func method(_ name: UnsafeRawBufferPointer) throws(FramingError) -> HTTPMethod {
-        if name.elementsEqual("POST".utf8) { return .POST }
+        if name.is("POST") { return .POST }
         guard !name.isEmpty, name.count <= longestMethod, name.allSatisfy({ $0.isTokenCharacter }) else {
             throw FramingError.noMethod
         }
@@ -234,6 +235,18 @@ extension UInt8 {
 }
 
 extension UnsafeRawBufferPointer {
+    fileprivate func place(of byte: UInt8) -> Int? {
+        guard let baseAddress, let found = memchr(baseAddress, Int32(byte), count) else { return nil }
+        return baseAddress.distance(to: UnsafeRawPointer(found))
+    }
+
+    fileprivate func begins(with text: StaticString) -> Bool {
+        guard let baseAddress, count >= text.utf8CodeUnitCount else { return false }
+        return memcmp(baseAddress, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
+
+    fileprivate func `is`(_ text: StaticString) -> Bool { count == text.utf8CodeUnitCount && begins(with: text) }
+
     /// Whether this is `name` (lower case), whatever the case of its letters.
     ///
     /// For names, which are tokens: in these the bit that tells the cases apart tells nothing else apart.
