@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import Glibc
 import NIOCore
 
 /// HTTP/1.1 request framing for clients (RFC 9112): bytes in; heads, bodies and their ends out.
@@ -141,9 +140,7 @@ struct RequestFraming {
         var start = lineStart
         var failure: FramingError?
         let end: Int? = input.withUnsafeReadableBytes { bytes in
-            guard let base = bytes.baseAddress else { return nil }
-            while start < bytes.count, let found = memchr(base + start, 0x0A, bytes.count - start) {
-                let feed = base.distance(to: UnsafeRawPointer(found))
+            while let feed = bytes.place(of: 0x0A, from: start) {
                 guard feed > start, bytes[feed - 1] == 0x0D else {
                     failure = FramingError(reason: "a line of the head does not end with CR LF")
                     return nil
@@ -170,12 +167,8 @@ struct HeadLines {
 
     /// The next line without its end; nil behind the last one.
     mutating func next() -> UnsafeRawBufferPointer? {
-        guard let base = bytes.baseAddress, start < bytes.count,
-            let found = memchr(base + start, 0x0A, bytes.count - start)
-        else { return nil }
-        let end = base.distance(to: UnsafeRawPointer(found)) - 1
-        guard end > start else { return nil }
-        defer { start = end + 2 }
-        return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+        guard let feed = bytes.place(of: 0x0A, from: start), feed > start + 1 else { return nil }
+        defer { start = feed + 1 }
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<feed - 1])
     }
 }

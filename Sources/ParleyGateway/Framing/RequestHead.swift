@@ -2,7 +2,6 @@
 // Part of Parley, an LLM gateway.
 
 import CParleyBytes
-import Glibc
 import NIOHTTP1
 import ParleyCore
 
@@ -150,10 +149,8 @@ final class RequestHead {
 
     private func readLength(_ value: UnsafeRawBufferPointer) throws(FramingError) {
         guard contentLength == nil else { throw FramingError(reason: "there are two content-lengths") }
-        guard !value.isEmpty, value.count <= 18, value.allSatisfy({ $0.isDigit }) else {
-            throw FramingError(reason: "the content-length is no number")
-        }
-        contentLength = value.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+        guard let length = value.contentLength else { throw FramingError(reason: "the content-length is no number") }
+        contentLength = length
     }
 
     private func pass(_ name: String, _ value: UnsafeRawBufferPointer) {
@@ -220,66 +217,6 @@ struct RequestLine {
             throw FramingError.noMethod
         }
         return HTTPMethod(rawValue: String(name))
-    }
-}
-
-extension UInt8 {
-    /// Whether this may stand in a token (RFC 9110 section 5.6.2).
-    var isTokenCharacter: Bool {
-        let set: UInt64 = self < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
-        return self < 128 && set >> UInt64(self & 63) & 1 == 1
-    }
-
-    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
-    fileprivate var isDigit: Bool { (0x30...0x39).contains(self) }
-}
-
-extension UnsafeRawBufferPointer {
-    fileprivate func place(of byte: UInt8) -> Int? {
-        guard let baseAddress, let found = memchr(baseAddress, Int32(byte), count) else { return nil }
-        return baseAddress.distance(to: UnsafeRawPointer(found))
-    }
-
-    fileprivate func begins(with text: StaticString) -> Bool {
-        guard let baseAddress, count >= text.utf8CodeUnitCount else { return false }
-        return memcmp(baseAddress, text.utf8Start, text.utf8CodeUnitCount) == 0
-    }
-
-    fileprivate func `is`(_ text: StaticString) -> Bool { count == text.utf8CodeUnitCount && begins(with: text) }
-
-    /// Whether this is `name` (lower case), whatever the case of its letters.
-    ///
-    /// For names, which are tokens: in these the bit that tells the cases apart tells nothing else apart.
-    fileprivate func isName(_ name: StaticString) -> Bool {
-        let length = name.utf8CodeUnitCount
-        guard count == length else { return false }
-        var difference: UInt8 = 0
-        for index in 0..<length { difference |= (self[index] | 0x20) ^ (name.utf8Start[index] | 0x20) }
-        return difference == 0
-    }
-
-    /// Whether this is `word` (in lower case), whatever the case of its letters.
-    fileprivate func isWord(_ word: StaticString) -> Bool {
-        let length = word.utf8CodeUnitCount
-        guard count == length else { return false }
-        for index in 0..<length {
-            let byte = self[index]
-            guard (0x41...0x5A).contains(byte) ? byte | 0x20 == word.utf8Start[index] : byte == word.utf8Start[index]
-            else { return false }
-        }
-        return true
-    }
-
-    fileprivate var isURL: Bool {
-        UnsafeRawBufferPointer(rebasing: prefix(7)).isWord("http://")
-            || UnsafeRawBufferPointer(rebasing: prefix(8)).isWord("https://")
-    }
-
-    fileprivate var trimmed: UnsafeRawBufferPointer {
-        var (low, high) = (0, count)
-        while low < high, self[low].isBlank { low += 1 }
-        while high > low, self[high - 1].isBlank { high -= 1 }
-        return UnsafeRawBufferPointer(rebasing: self[low..<high])
     }
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import Glibc
 import NIOCore
 import ParleyCore
 
@@ -131,10 +130,9 @@ struct ResponseFraming {
     /// The length of the head with its empty line, or nil when it is not complete.
     private static func headEnd(_ input: ByteBuffer) -> Int? {
         input.withUnsafeReadableBytes { bytes in
-            guard let base = bytes.baseAddress else { return nil }
             var at = 0
-            while at < bytes.count, let lineEnd = memchr(base + at, 0x0A, bytes.count - at) {
-                at = base.distance(to: UnsafeRawPointer(lineEnd)) + 1
+            while let lineEnd = bytes.place(of: 0x0A, from: at) {
+                at = lineEnd + 1
                 if at < bytes.count, bytes[at] == 0x0A { return at + 1 }
                 if at + 1 < bytes.count, bytes[at] == 0x0D, bytes[at + 1] == 0x0A { return at + 2 }
             }

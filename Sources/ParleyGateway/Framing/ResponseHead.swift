@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import Glibc
 import NIOCore
 import ParleyCore
 
@@ -22,7 +21,7 @@ struct ResponseHead {
         head.withUnsafeReadableBytes { bytes in
             var start = 0
             while start < bytes.count, failure == nil {
-                let end = Self.lineEnd(bytes, from: start)
+                let end = bytes.place(of: 0x0A, from: start) ?? bytes.count
                 var last = end
                 if last > start, bytes[last - 1] == 0x0D { last -= 1 }
                 let line = UnsafeRawBufferPointer(rebasing: bytes[start..<last])
@@ -40,21 +39,14 @@ struct ResponseHead {
         headers = HeaderBlock(head.withUnsafeReadableBytes { ByteBuffer(bytes: $0[min(linesStart, $0.count)...]) })
     }
 
-    private static func lineEnd(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
-        guard let base = bytes.baseAddress, let found = memchr(base + start, 0x0A, bytes.count - start) else {
-            return bytes.count
-        }
-        return base.distance(to: UnsafeRawPointer(found))
-    }
-
     private mutating func readStatus(_ line: UnsafeRawBufferPointer) -> FramingError? {
         // HTTP/1.x SP 3DIGIT
-        guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[8] == 0x20 else {
+        guard line.count >= 12, line.begins(with: "HTTP/1."), line[8] == 0x20 else {
             return FramingError(reason: "the answer is not HTTP/1.1")
         }
         if line[7] == 0x30 { isReusable = false }
         for byte in line[9..<12] {
-            guard (0x30...0x39).contains(byte) else { return FramingError(reason: "the status is not a number") }
+            guard byte.isDigit else { return FramingError(reason: "the status is not a number") }
             status = status * 10 + Int(byte) - 0x30
         }
         return status >= 100 ? nil : FramingError(reason: "the status is out of range")
@@ -79,13 +71,8 @@ struct ResponseHead {
     }
 
     private mutating func readLength(_ value: UnsafeRawBufferPointer) -> FramingError? {
-        var length = 0
-        guard !value.isEmpty, value.count <= 18 else { return FramingError(reason: "the content length is no number") }
-        for byte in value {
-            guard (0x30...0x39).contains(byte) else {
-                return FramingError(reason: "the content length is no number")
-            }
-            length = length * 10 + Int(byte) - 0x30
+        guard let length = value.contentLength else {
+            return FramingError(reason: "the content length is no number")
         }
         if let known = contentLength, known != length { return FramingError(reason: "there are two content lengths") }
         contentLength = length
@@ -95,13 +82,10 @@ struct ResponseHead {
     /// The trimmed value of a header line, if the line's name is `name` (lower case).
     private static func value(_ line: UnsafeRawBufferPointer, of name: StaticString) -> UnsafeRawBufferPointer? {
         let length = name.utf8CodeUnitCount
-        guard line.count > length, line[length] == 0x3A else { return nil }
-        for index in 0..<length where line[index] | 0x20 != name.utf8Start[index] | 0x20 { return nil }
-        var low = length + 1
-        var high = line.count
-        while low < high, line[low] == 0x20 || line[low] == 0x09 { low += 1 }
-        while high > low, line[high - 1] == 0x20 || line[high - 1] == 0x09 { high -= 1 }
-        return UnsafeRawBufferPointer(rebasing: line[low..<high])
+        guard line.count > length, line[length] == 0x3A,
+            UnsafeRawBufferPointer(rebasing: line[..<length]).isName(name)
+        else { return nil }
+        return UnsafeRawBufferPointer(rebasing: line[(length + 1)...]).trimmed
     }
 
     private static func contains(_ value: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {

@@ -179,7 +179,6 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         do throws(FramingError) {
             try framing.read(unwrapInboundIn(data)) { take($0) }
         } catch {
-            gotPart = true
             refuse(error)
         }
     }
