@@ -17,10 +17,9 @@ enum Migrations {
                 table.column("updated", .integer).notNull()
             }
         }
-        migrator.registerMigration("calls") { database in try CallTables.create(in: database) }
         migrator.registerMigration("conversations", migrate: conversations)
         migrator.registerMigration("responses", migrate: responses)
-        migrator.registerMigration("journals") { database in try CallTables.addJournals(in: database) }
+        migrator.registerMigration("call packs") { database in try CallTables.create(in: database) }
         return migrator
     }
 

@@ -208,7 +208,7 @@ import Testing
         }
     }
 
-    @Test func `calls are found by ids of our own, by clients' ids and by those from before`() async throws {
+    @Test func `calls are found by ids of our own and by clients' ids`() async throws {
         try await LedgerSetup.inFolder { path in
             let ledger = LedgerSetup.ledger(path)
             let own = CallID.make(time: 999_003, noise: 1, more: 2)
@@ -223,47 +223,9 @@ import Testing
             #expect(try await again.call(CallID.make(time: 999_003, noise: 1, more: 3)) == nil)
             let store = try SQLiteStore(path: path)
             let named = try await store.read { database in
-                try String.fetchSet(database, sql: "SELECT id FROM calls WHERE named IS NOT NULL")
+                try String.fetchSet(database, sql: "SELECT id FROM call_packs WHERE id IS NOT NULL")
             }
             #expect(named == [misleading, "client's own", "other"])
-        }
-    }
-}
-
-@Suite struct CallSearchTests {
-    @Test func `calls from before there were journals are found by their ids`() async throws {
-        try await LedgerSetup.inFolder { path in
-            let ids = ["req_" + String(repeating: "a", count: 24), "client's own"]
-            let old = try DatabaseQueue(path: path)
-            try Migrations.all.migrate(old, upTo: "responses")
-            try await old.write { database in
-                for (number, id) in ids.enumerated() {
-                    try database.execute(
-                        sql: """
-                            INSERT INTO calls (number, id, time, operation, dialect, outcome, stream, status, total, estimated)
-                            VALUES (?, ?, 999000, 'chat', 'openai-chat', 'ok', 0, 200, 1, 0)
-                            """, arguments: [CallTables.number(of: 999_000) + Int64(number), id])
-                }
-            }
-            try old.close()
-            let ledger = LedgerSetup.ledger(path)
-            ledger.settle(LedgerSetup.call("new"))
-            for id in ids + ["new"] { #expect(try await ledger.call(id)?.id == id) }
-            #expect(try await LedgerSetup.ids(ledger).count == 3)
-        }
-    }
-
-    @Test func `looking a call up reads no more than an index`() async throws {
-        try await LedgerSetup.inFolder { path in
-            let store = try SQLiteStore(path: path)
-            let plans = try await store.read { database in
-                try [
-                    "SELECT * FROM calls WHERE id = 'x' AND named IS NOT NULL ORDER BY number DESC LIMIT 1",
-                    "SELECT * FROM calls WHERE number BETWEEN 1 AND 9 AND id = 'x' ORDER BY number DESC LIMIT 1",
-                ].map { sql in try Row.fetchAll(database, sql: "EXPLAIN QUERY PLAN " + sql).description }
-            }
-            #expect(plans[0].contains("calls_named"))
-            #expect(plans[1].contains("PRIMARY KEY"))
         }
     }
 }

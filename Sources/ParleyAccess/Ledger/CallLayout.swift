@@ -6,19 +6,11 @@ import ParleyCore
 /// How a call's record lies in bytes, from the event loop to the store. No object goes that way: what one thread makes and
 /// another throws away costs both of them.
 ///
-/// A version, a mask of four bytes, the texts, the numbers that every call has, those that the mask names, and where it says
-/// so the rest: lists, other attempts, inner calls. The attempt that answered lies in the call itself. A text is its length
-/// and one, or zero where there is none; numbers are seven bits to a byte, the lowest first, the sign in the lowest bit.
+/// A version, a mask of four bytes, the texts and the numbers that every call has (`CallReader.Head` has their order), the
+/// numbers that the mask names, and where it says so the rest: lists, other attempts, inner calls. The attempt that answered
+/// lies in the call itself. A text is its length and one, or zero where there is none; numbers are seven bits to a byte, the
+/// lowest first, the sign in the lowest bit. Stores keep these bytes: what a version says stays readable.
 public enum CallLayout {
-    /// The texts in their order; the first four are always there.
-    public static let texts = [
-        "id", "operation", "dialect", "outcome", "key", "model", "error", "finish", "upstream", "why", "route",
-    ]
-    /// The numbers that every call has.
-    public static let numbers = ["time", "status", "total"]
-    /// The numbers that the mask names, from its lowest bit on.
-    public static let options = ["first", "cost", "answer", "began", "elapsed", "own_cost"] + Usage.classNames
-
     static let version: UInt8 = 1
     /// How much of a text is kept: what clients name may be as long as they like.
     static let longestText = 1024

@@ -24,15 +24,87 @@ public struct CallReader {
     public var isStream: Bool { mask & CallLayout.streamBit != 0 }
     /// Whether the tokens are an estimate.
     public var isEstimated: Bool { mask & CallLayout.estimatedBit != 0 }
-    /// Whether lists, other attempts or inner calls follow.
-    public var hasRest: Bool { mask & CallLayout.restBit != 0 }
-    /// Whether there is the optional number of that place in `CallLayout.options`.
-    public func has(_ option: Int) -> Bool { mask >> UInt32(truncatingIfNeeded: option) & 1 != 0 }
 
-    /// The next text; it lies in the bytes that are read.
+    // MARK: In their order: the head, the options, the classes of usage, the rest
+
+    /// What every call begins with; see ``CallRecord``. The texts lie in the bytes that are read.
+    public struct Head {
+        /// The request's id.
+        public let id: UnsafeRawBufferPointer
+        let operation, dialect: UnsafeRawBufferPointer
+        /// How it ended.
+        public let outcome: UnsafeRawBufferPointer
+        /// The name of the key.
+        public let key: UnsafeRawBufferPointer?
+        /// The model that was asked for.
+        public let model: UnsafeRawBufferPointer?
+        let error, finish: UnsafeRawBufferPointer?
+        /// The upstream that answered, or that was asked last.
+        public let upstream: UnsafeRawBufferPointer?
+        let why, route: UnsafeRawBufferPointer?
+        /// When it came, in milliseconds since 1970.
+        public let time: Int64
+        let status, total: Int64
+    }
+
+    /// The head, which comes first.
     ///
     /// - Throws: `Malformed` where there is none.
-    public mutating func text() throws(CallLayout.Malformed) -> UnsafeRawBufferPointer? {
+    public mutating func head() throws(CallLayout.Malformed) -> Head {
+        let (id, operation) = (try neededText(), try neededText())
+        let (dialect, outcome) = (try neededText(), try neededText())
+        let (key, model, error, finish) = (try text(), try text(), try text(), try text())
+        let (upstream, why, route) = (try text(), try text(), try text())
+        return Head(
+            id: id, operation: operation, dialect: dialect, outcome: outcome, key: key, model: model, error: error,
+            finish: finish, upstream: upstream, why: why, route: route, time: try number(), status: try number(),
+            total: try number())
+    }
+
+    /// The numbers that not every call has.
+    public struct Options {
+        let first: Int64?
+        /// What the call cost, in nanodollars.
+        public let cost: Int64?
+        /// The place of the attempt that answered.
+        public let answer: Int64?
+        let began, elapsed: Int64?
+        /// What the attempt that answered cost, in nanodollars.
+        public let ownCost: Int64?
+    }
+
+    /// The options, which come behind the head.
+    ///
+    /// - Throws: `Malformed` where they are none.
+    public mutating func options() throws(CallLayout.Malformed) -> Options {
+        let (first, cost, answer) = (try option(0), try option(1), try option(2))
+        return Options(
+            first: first, cost: cost, answer: answer, began: try option(3), elapsed: try option(4),
+            ownCost: try option(5))
+    }
+
+    /// Calls `body` with every class of usage that was reported, by its place in `Usage.classNames`; they come behind the
+    /// options.
+    ///
+    /// - Throws: `Malformed` where they are none.
+    public mutating func classes(_ body: (Int, Int64) -> Void) throws(CallLayout.Malformed) {
+        try classes(of: mask >> CallLayout.usageShift, body)
+    }
+
+    private mutating func classes(of mask: UInt32, _ body: (Int, Int64) -> Void) throws(CallLayout.Malformed) {
+        for place in 0..<Usage.classNames.count where mask >> UInt32(place) & 1 != 0 { body(place, try number()) }
+    }
+
+    private mutating func option(_ place: UInt32) throws(CallLayout.Malformed) -> Int64? {
+        mask >> place & 1 != 0 ? try number() : nil
+    }
+
+    private mutating func neededText() throws(CallLayout.Malformed) -> UnsafeRawBufferPointer {
+        guard let text = try text() else { throw CallLayout.Malformed() }
+        return text
+    }
+
+    private mutating func text() throws(CallLayout.Malformed) -> UnsafeRawBufferPointer? {
         let length = try varint()
         guard length > 0 else { return nil }
         guard length - 1 <= UInt64(bytes.count - at) else { throw CallLayout.Malformed() }
@@ -41,10 +113,7 @@ public struct CallReader {
         return UnsafeRawBufferPointer(rebasing: bytes[at..<end])
     }
 
-    /// The next number.
-    ///
-    /// - Throws: `Malformed` where there is none.
-    public mutating func number() throws(CallLayout.Malformed) -> Int64 {
+    private mutating func number() throws(CallLayout.Malformed) -> Int64 {
         let value = try varint()
         return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
     }
@@ -65,7 +134,7 @@ public struct CallReader {
 
     // MARK: The rest
 
-    /// What comes behind the numbers.
+    /// What comes last.
     public struct Rest {
         /// See ``CallRecord``.
         public var degraded: [String] = []
@@ -77,12 +146,12 @@ public struct CallReader {
         public var innerCalls: [InnerCallRecord] = []
     }
 
-    /// What comes behind the numbers, where `hasRest` says so; then the call must be over.
+    /// The rest, which comes behind the classes; then the call must be over.
     ///
     /// - Throws: `Malformed` where it is something else.
     public mutating func rest() throws(CallLayout.Malformed) -> Rest {
         var rest = Rest()
-        if hasRest {
+        if mask & CallLayout.restBit != 0 {
             for _ in 0..<(try length()) { rest.degraded.append(try string()) }
             for _ in 0..<(try length()) { rest.dropped.append(try string()) }
             rest.attempts = try attempts()
@@ -99,14 +168,9 @@ public struct CallReader {
         return Int(length)
     }
 
-    fileprivate mutating func string() throws(CallLayout.Malformed) -> String {
-        guard let text = try optionalString() else { throw CallLayout.Malformed() }
-        return text
-    }
+    private mutating func string() throws(CallLayout.Malformed) -> String { String(try neededText()) }
 
-    fileprivate mutating func optionalString() throws(CallLayout.Malformed) -> String? {
-        try text().map { String(decoding: $0, as: UTF8.self) }
-    }
+    private mutating func optionalString() throws(CallLayout.Malformed) -> String? { try text().map { String($0) } }
 
     private mutating func attempts() throws(CallLayout.Malformed) -> [AttemptRecord] {
         var attempts: [AttemptRecord] = []
@@ -151,11 +215,9 @@ public struct CallReader {
     }
 
     private mutating func usage(_ mask: UInt32, isEstimated: Bool) throws(CallLayout.Malformed) -> Usage {
-        var classes: [Int?] = []
-        for place in Usage.classNames.indices {
-            classes.append(mask >> UInt32(place) & 1 != 0 ? Int(try number()) : nil)
-        }
-        return Usage(classes: classes, estimated: isEstimated)
+        var values = [Int?](repeating: nil, count: Usage.classNames.count)
+        try classes(of: mask) { place, value in values[place] = Int(value) }
+        return Usage(classes: values, estimated: isEstimated)
     }
 }
 
@@ -165,32 +227,28 @@ extension CallRecord {
     /// - Throws: `Malformed` where it is none.
     public init(_ bytes: UnsafeRawBufferPointer) throws(CallLayout.Malformed) {
         var reader = try CallReader(bytes)
-        let (id, operation) = (try reader.string(), try reader.string())
-        let (dialect, outcome) = (try reader.string(), try reader.string())
-        self.init(id: id, time: 0, operation: operation, dialect: dialect)
-        self.outcome = outcome
-        stream = reader.isStream
-        key = try reader.optionalString()
-        model = try reader.optionalString()
-        error = try reader.optionalString()
-        finish = try reader.optionalString()
-        upstream = try reader.optionalString()
-        let (why, route) = (try reader.optionalString(), try reader.optionalString())
-        time = try reader.number()
-        status = Int(try reader.number())
-        total = try reader.number()
-        var options: [Int64?] = []
-        for place in 0..<6 { options.append(reader.has(place) ? try reader.number() : nil) }
-        firstEvent = options[0]
-        cost = options[1].map { Int($0) }
+        let head = try reader.head()
+        self.init(
+            id: String(head.id), time: head.time, operation: String(head.operation), dialect: String(head.dialect))
+        (outcome, stream) = (String(head.outcome), reader.isStream)
+        (key, model) = (head.key.map { String($0) }, head.model.map { String($0) })
+        (error, finish) = (head.error.map { String($0) }, head.finish.map { String($0) })
+        (upstream, status, total) = (head.upstream.map { String($0) }, Int(head.status), head.total)
+        let options = try reader.options()
+        (firstEvent, cost) = (options.first, options.cost.map { Int($0) })
         usage = try reader.usage()
         let rest = try reader.rest()
         (degraded, dropped, attempts, innerCalls) = (rest.degraded, rest.dropped, rest.attempts, rest.innerCalls)
-        guard let answer = options[2], let upstream else { return }
+        guard let answer = options.answer, let upstream else { return }
         var own = AttemptRecord(upstream: upstream)
-        own.began = options[3] ?? 0
-        (own.elapsed, own.cost) = (options[4], options[5].map { Int($0) })
-        (own.why, own.route, own.usage) = (why, route, usage)
+        (own.began, own.elapsed, own.cost) = (options.began ?? 0, options.elapsed, options.ownCost.map { Int($0) })
+        (own.why, own.route) = (head.why.map { String($0) }, head.route.map { String($0) })
+        own.usage = usage
         attempts.insert(own, at: Int(min(max(0, answer), Int64(attempts.count))))
     }
+}
+
+extension String {
+    /// The text of a call.
+    fileprivate init(_ text: UnsafeRawBufferPointer) { self.init(decoding: text, as: UTF8.self) }
 }

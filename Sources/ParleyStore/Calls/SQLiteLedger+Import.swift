@@ -78,12 +78,11 @@ extension SQLiteLedger {
         let store = try await store.opened()
         let name = file.name
         let unreadable = try await store.write(to: store.bulk) { database in
-            let inserter = try CallInserter(database)
-            var unreadable = 0
-            try chunk.bytes.withUnsafeBytes { bytes in
-                try JournalFrame.calls(in: bytes) { call in
-                    if try !inserter.insert(call) { unreadable += 1 }
-                }
+            let unreadable = try chunk.bytes.withUnsafeBytes { bytes in
+                var packer = CallPacker()
+                JournalFrame.calls(in: bytes) { packer.add($0) }
+                try packer.write(to: database)
+                return packer.unreadable
             }
             try database.execute(
                 sql: """
@@ -160,16 +159,18 @@ extension SQLiteLedger {
         guard isDue else { return }
         let (seconds, _) = settings.retention.components
         let oldest = now - seconds.multipliedReportingOverflow(by: 1000).partialValue
+        let part = 100
         var deleted = 0
         repeat {
             deleted =
                 (try? await store.write(to: store.bulk) { database in
                     try database.execute(
                         sql: """
-                            DELETE FROM calls WHERE number IN (SELECT number FROM calls WHERE number < ? LIMIT 1000)
+                            DELETE FROM call_packs WHERE number IN
+                            (SELECT number FROM call_packs WHERE number < ? LIMIT \(part))
                             """, arguments: [CallTables.number(of: oldest)])
                     return database.changesCount
                 }) ?? 0
-        } while deleted == 1000
+        } while deleted == part
     }
 }

@@ -6,8 +6,7 @@ public import ParleyAccess
 public import ParleyCore
 import Synchronization
 
-/// The ledger in SQLite: calls go into a journal within milliseconds, and from there into the store's tables, many at a
-/// time.
+/// The ledger in SQLite: calls go into a journal within milliseconds, and from there into the store, many at a time.
 ///
 /// The store is opened with the first call, so that a start waits for no database. What it cannot take waits in the
 /// journal, and what the journal cannot take in memory, up to a limit; what comes then is lost, and counted. No call ever
@@ -199,14 +198,14 @@ public final class SQLiteLedger: Ledger {
     public func call(_ id: String) async throws(ParleyError) -> CallRecord? {
         await recovered()
         if let found = journal.find(id) { return found }
-        return try await store.opened().read { try CallRows(database: $0).call(id) }
+        return try await store.opened().read { try CallPacks(database: $0).call(id) }
     }
 
     /// The last calls that came at or after a time, newest first; those of the last moment are waited for.
     public func calls(since: Int64, limit: Int, key: String?) async throws(ParleyError) -> [CallRecord] {
         await flush(within: .seconds(1))
         return try await store.opened().read { database in
-            try CallRows(database: database).calls(since: since, limit: max(0, limit), key: key)
+            try CallPacks(database: database).calls(since: since, limit: max(0, limit), key: key)
         }
     }
 

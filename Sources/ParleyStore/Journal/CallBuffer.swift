@@ -26,17 +26,16 @@ final class CallBuffer {
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     func append(_ call: UnsafeRawBufferPointer) {
-        let room = call.count + 4 + JournalFrame.headSize
+        let room = call.count + CallList.overhead + JournalFrame.headSize
         if capacity - count < room { grow(room) }
         if count == 0 || count - frame >= JournalFrame.standardSize {
             frame = count
             head = JournalFrame.Head(length: 0, calls: 0, checksum: 0)
             count += JournalFrame.headSize
         }
-        (base + count).storeBytes(of: UInt32(truncatingIfNeeded: call.count).littleEndian, as: UInt32.self)
-        if let start = call.baseAddress { (base + count + 4).copyMemory(from: start, byteCount: call.count) }
-        count += call.count + 4
-        head.length += call.count + 4
+        CallList.write(call, to: base + count)
+        count += call.count + CallList.overhead
+        head.length += call.count + CallList.overhead
         head.calls += 1
         JournalFrame.write(head, to: base + frame)
         calls += 1

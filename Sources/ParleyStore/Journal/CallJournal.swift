@@ -154,8 +154,8 @@ final class CallJournal: @unchecked Sendable {
         return id.withUTF8 { id in
             var found: UnsafeRawBufferPointer?
             JournalFrame.calls(in: bytes) { call in
-                guard var reader = try? CallReader(call), let text = try? reader.text() else { return }
-                if text.elementsEqual(id) { found = call }
+                guard var reader = try? CallReader(call), let head = try? reader.head() else { return }
+                if head.id.elementsEqual(id) { found = call }
             }
             return found.flatMap { try? CallRecord($0) }
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-/// A journal is a row of frames, each some calls that were written together: a head, then every call behind its length.
+/// A journal is a row of frames, each some calls that were written together: a head, then the calls as in ``CallList``.
 ///
 /// The head is four bytes that say so, the length of what follows, the number of calls, four unused bytes and a checksum of
 /// eight, all with the lowest byte first. What a power cut left of the last frame is known by its checksum.
@@ -32,7 +32,7 @@ enum JournalFrame {
         guard bytes.count >= headSize, bytes.loadUnaligned(as: UInt32.self) == magic.littleEndian else { return nil }
         let length = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
         let calls = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-        guard length <= standardSize + longestCall + 4 else { return nil }
+        guard length <= standardSize + longestCall + CallList.overhead else { return nil }
         return Head(
             length: Int(length), calls: Int(calls),
             checksum: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
@@ -61,17 +61,10 @@ enum JournalFrame {
     static func calls(in bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         var at = 0
         while let head = head(of: UnsafeRawBufferPointer(rebasing: bytes[at...])) {
-            at += headSize
-            let end = at + head.length
-            guard end <= bytes.count else { return }
-            while end - at >= 4 {
-                let length = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self)))
-                at += 4
-                guard length <= end - at else { break }
-                try body(UnsafeRawBufferPointer(rebasing: bytes[at..<at + length]))
-                at += length
-            }
-            at = end
+            let start = at + headSize
+            at = start + head.length
+            guard at <= bytes.count else { return }
+            try CallList.each(in: UnsafeRawBufferPointer(rebasing: bytes[start..<at]), body)
         }
     }
 }
