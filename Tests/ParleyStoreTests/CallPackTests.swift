@@ -61,7 +61,8 @@ import Testing
                 }
             }
             func list(since: Int64 = 0, limit: Int, key: String? = nil) async throws -> [Int64] {
-                try await store.read { try CallPacks(database: $0).calls(since: since, limit: limit, key: key) }.map(\.time)
+                try await store.read { try CallPacks(database: $0).calls(since: since, limit: limit, key: key) }.map(
+                    \.time)
             }
             let sorted = times.sorted(by: >)
             #expect(try await list(limit: 100) == sorted)
@@ -75,7 +76,9 @@ import Testing
     @Test func `of calls with one id the last one is found`() async throws {
         try await LedgerSetup.inFolder { path in
             let ledger = LedgerSetup.ledger(path)
-            for time in [3000, 998_000, 999_000, 2000] as [Int64] { ledger.settle(LedgerSetup.call("again", time: time)) }
+            for time in [3000, 998_000, 999_000, 2000] as [Int64] {
+                ledger.settle(LedgerSetup.call("again", time: time))
+            }
             #expect(await ledger.close(within: .seconds(30)))
             let found = try await LedgerSetup.ledger(path).call("again")
             #expect(found?.time == 999_000)

@@ -65,7 +65,9 @@ struct CallPacks {
             }
             CallList.each(in: pack) { call in
                 seen += 1
-                guard var reader = try? CallReader(call), let head = try? reader.head(), head.time >= since else { return }
+                guard var reader = try? CallReader(call), let head = try? reader.head(), head.time >= since else {
+                    return
+                }
                 if let key, head.key?.elementsEqual(key) != true { return }
                 newest.add(call, time: head.time)
             }
