@@ -38,6 +38,9 @@ public protocol UpstreamAnswer: AnyObject {
     /// - Throws: `upstreamUnavailable` when the body was cut, `timeout` when nothing came by `deadline`, `cancelled`.
     func next(by deadline: NIODeadline) async throws(ParleyError) -> ByteBuffer?
 
+    /// All that is left of the body, where it has arrived up to its end; nil where `next` must be asked. By default it must.
+    func takeWhole() -> ByteBuffer?
+
     /// Closes the connection unless the body is complete.
     func cancel()
 
@@ -52,6 +55,9 @@ public protocol UpstreamAnswer: AnyObject {
 }
 
 extension UpstreamAnswer {
+    /// `next` must be asked.
+    public func takeWhole() -> ByteBuffer? { nil }
+
     /// Closes the connection unless the body is complete.
     public func finish() { cancel() }
 
@@ -263,15 +269,11 @@ private struct HeaderLines {
     mutating func next() -> Line? {
         while at < all.count {
             let start = at
-            while at < all.count, all[at] != 0x3A, all[at] != 0x0A { at += 1 }
-            let colon = at
-            guard at < all.count, all[at] == 0x3A, colon > start else {
-                skipLine()
-                continue
-            }
+            at = place(of: 0x0A, in: start..<all.count).map { $0 + 1 } ?? all.count
+            guard let colon = place(of: 0x3A, in: start..<at), colon > start else { continue }
             var low = colon + 1
-            skipLine()
-            var high = at > low && all[at - 1] == 0x0A ? at - 1 : at
+            var high = at
+            if all[high - 1] == 0x0A { high -= 1 }
             while low < high, Self.isSpace(all[low]) { low += 1 }
             while high > low, Self.isSpace(all[high - 1]) { high -= 1 }
             return Line(
@@ -281,14 +283,9 @@ private struct HeaderLines {
         return nil
     }
 
-    /// Goes on behind the line's end.
-    private mutating func skipLine() {
-        guard at < all.count, let base = all.baseAddress else { return }
-        if let end = memchr(base + at, 0x0A, all.count - at) {
-            at = base.distance(to: UnsafeRawPointer(end)) + 1
-        } else {
-            at = all.count
-        }
+    private func place(of byte: CInt, in range: Range<Int>) -> Int? {
+        guard let base = all.baseAddress else { return nil }
+        return memchr(base + range.lowerBound, byte, range.count).map { base.distance(to: UnsafeRawPointer($0)) }
     }
 
     private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D }

@@ -101,6 +101,9 @@ public protocol AnswerBody: AnyObject {
     /// - Throws: the upstream's failure; what was appended before it is valid.
     func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool
 
+    /// All of a whole answer, where it is there; nil where `next` must be asked. By default it must.
+    func takeWhole() -> ByteBuffer?
+
     /// Writes an error as the end of a stream, well-formed behind what `next` gave so far. Whole answers have none.
     func fail(_ error: ParleyError, into out: inout ByteBuffer)
 
@@ -113,6 +116,9 @@ public protocol AnswerBody: AnyObject {
 }
 
 extension AnswerBody {
+    /// `next` must be asked.
+    public func takeWhole() -> ByteBuffer? { nil }
+
     /// Every piece goes through `next`.
     public func forward(to sink: any AnswerSink) {}
 }

@@ -151,6 +151,10 @@ extension Exchange {
     func describe(_ reply: Reply, _ name: String, in head: AnswerHead) {
         if head.headers.isEmpty { head.headers = reply.headers } else { head.headers += reply.headers }
         head.model = name
+        if let plain = trace.plain {
+            (head.upstream, head.attempts) = (plain.upstream, plain.upstream == nil ? 0 : 1)
+            return
+        }
         let seen = trace.contents
         head.upstream = seen.upstream
         head.attempts = seen.attemptCount

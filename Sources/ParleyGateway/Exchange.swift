@@ -260,6 +260,7 @@ final class Exchange {
 
     /// 7. Relay: passes on what was found.
     private func relay() async throws(ParleyError) {
+        if sendWhole() { return }
         guard let answer else { return }
         defer { observe() }
         if answer.isStream {
@@ -267,6 +268,16 @@ final class Exchange {
         } else {
             try await relayWhole(answer.body, answer.head, by: answer.deadline)
         }
+    }
+
+    /// Sends an answer of which everything is there, as of most whole answers.
+    private func sendWhole() -> Bool {
+        guard answer?.isStream == false, let body = answer?.body, let head = answer?.head, let bytes = body.takeWhole()
+        else { return false }
+        head.contentType = body.contentType
+        client.send(head, body: bytes)
+        observe(body.observed)
+        return true
     }
 
     /// The one relay loop: everything the upstream has ready goes out in one write, then the client must have room.

@@ -81,31 +81,52 @@ public protocol PassesRequests: Provider {
     func target(for request: PassedRequest, model: String?) -> Target
 }
 
-/// One way to call a service: what is spoken there, and where requests go.
-public struct Face: Sendable {
+/// One way to call a service: what is spoken there, and where requests go. An object, since most providers make theirs once
+/// and hand them out for every request.
+public final class Face: Sendable {
     /// The dialect it speaks.
-    public var dialect: any Dialect
+    public let dialect: any Dialect
     /// The same dialect, where requests in it can be spliced and answers in it relayed; else nil.
-    public var relaying: (any RelayingDialect)?
+    public let relaying: (any RelayingDialect)?
     /// Where a request goes.
-    public var target: Target
+    public let target: Target
     /// What opens answers where one HTTP request is not enough; then `authorize` is not asked.
-    public var opener: (any AnswerOpener)?
+    public let opener: (any AnswerOpener)?
     /// Whether the service says no tokens: they are then estimated, and the answer is marked `x-parley-estimated`.
-    public var estimatesUsage = false
+    public let estimatesUsage: Bool
+    /// What `authorize` would give for each key of the provider, where that is the same for every request; else empty.
+    private let heads: [ByteBuffer]
 
     /// A face whose requests are always written anew.
-    public init(_ dialect: any Dialect, at target: Target, opener: (any AnswerOpener)? = nil) {
+    public init(
+        _ dialect: any Dialect, at target: Target, opener: (any AnswerOpener)? = nil, estimatesUsage: Bool = false
+    ) {
         self.dialect = dialect
+        relaying = nil
         self.target = target
         self.opener = opener
+        self.estimatesUsage = estimatesUsage
+        heads = []
     }
 
     /// A face whose requests are changed in place, and answers passed on, for clients that speak the same.
-    public init(relaying dialect: any RelayingDialect, at target: Target) {
+    ///
+    /// - Parameter heads: what `authorize` would give for each key, where that is the same for every request.
+    public init(
+        relaying dialect: any RelayingDialect, at target: Target, opener: (any AnswerOpener)? = nil,
+        estimatesUsage: Bool = false, heads: [ByteBuffer] = []
+    ) {
         self.dialect = dialect
-        self.relaying = dialect
+        relaying = dialect
         self.target = target
+        self.opener = opener
+        self.estimatesUsage = estimatesUsage
+        self.heads = heads
+    }
+
+    /// The head of a request with this key; nil where `authorize` must be asked.
+    func head(for credential: Credential) -> ByteBuffer? {
+        heads.indices.contains(credential.index) ? heads[credential.index] : heads.first
     }
 }
 

@@ -19,9 +19,7 @@ private struct Silent: Provider {
         timeouts: TimeoutOverrides())
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        var face = Face(relaying: OpenAIChat(), at: target)
-        face.estimatesUsage = true
-        return face
+        Face(relaying: OpenAIChat(), at: target, estimatesUsage: true)
     }
 
     func authorize(

@@ -45,6 +45,11 @@ struct LineWriter {
 
     /// Appends a number of at least `width` digits, with zeros in front; a negative one counts as zero.
     mutating func write(_ value: Int, width: Int = 1) {
+        if value >= 0, value < 10, width == 1, count < room.count {
+            room[count] = UInt8(truncatingIfNeeded: value) | 0x30
+            count += 1
+            return
+        }
         var rest = UInt64(max(0, value))
         var digits = 1
         var bound: UInt64 = 10

@@ -79,6 +79,8 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         }
     }
 
+    func takeWhole() -> ByteBuffer? { isEnded ? unread.take() : nil }
+
     func cancel() {
         fail(ParleyError(.cancelled, "The request was cancelled."))
     }

@@ -14,9 +14,7 @@ enum AgentFace {
         let target = Target(
             endpoint: Endpoint(host: place, port: 0, isSecure: false), method: "POST", path: "session/prompt",
             timeouts: setup.timeouts)
-        var face = Face(Agent(showsTools: showsTools), at: target, opener: AgentOpener(pool))
-        face.estimatesUsage = true
-        return face
+        return Face(Agent(showsTools: showsTools), at: target, opener: AgentOpener(pool), estimatesUsage: true)
     }
 
     /// - Throws: `invalid` where a call is for something else than an answer.

@@ -36,11 +36,9 @@ final class ClaudeWebProvider: ListsModels {
             ClaudeWebAccount(cookie: $0, access: access, dialect: dialect, conversation: first)
         }
         credentials = Credentials(cookies)
-        var face = Face(
+        face = Face(
             dialect, at: access.target("POST", "/api/organizations"),
-            opener: ClaudeWebOpener(accounts, conversations: use))
-        face.estimatesUsage = true
-        self.face = face
+            opener: ClaudeWebOpener(accounts, conversations: use), estimatesUsage: true)
     }
 
     private static func prompt(_ setup: ProviderSetup) throws(ProviderError) -> ClaudeWebPrompt {

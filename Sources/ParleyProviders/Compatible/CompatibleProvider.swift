@@ -12,25 +12,36 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     /// Where one kind of request goes, and its heads, one per key: everything that is the same in every request.
     private struct Place {
         let target: Target
-        var heads: [ByteBuffer] = []
+        let heads: [ByteBuffer]
 
         init(_ access: ServiceAccess, _ path: String) {
-            target = access.target("POST", path)
+            let target = access.target("POST", path)
             let slots: [String?] = access.keys.isEmpty ? [nil] : access.keys
             heads = slots.map { key in access.head(target, key.map { [HeaderField.bearer($0)] } ?? []) }
+            self.target = target
         }
+
+        /// - Parameter signs: whether the heads are those of the keys themselves.
+        func face(_ dialect: any RelayingDialect, signs: Bool) -> Face {
+            Face(relaying: dialect, at: target, heads: signs ? heads : [])
+        }
+    }
+
+    /// The face of one kind of request, and the same without `stream_options`.
+    private struct Faces {
+        let full: Face
+        let plain: Face
     }
 
     let id: String
     let credentials: Credentials
 
     private let access: ServiceAccess
-    private let chat: Place
+    private let chat: Faces
     /// Nil where there are none.
-    private let completions: Place?
-    private let responses: Place?
+    private let completions: Faces?
+    private let responses: Face?
     private let hasResponsesOnlyModels: Bool
-    private static let responsesDialect: any RelayingDialect = OpenAIResponses()
     private let vectors: Place?
     private let embeddings: OpenAIEmbeddings
     private let listTarget: Target?
@@ -41,11 +52,6 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     private let embeddingLimit: (@Sendable (String) -> Int)?
     private let adjustment: (any ChatAdjustment)?
     private let passes: [PassedRequest.Kind: String?]
-    /// The dialect, and the same without `stream_options`. Kept as they are handed out: making one costs.
-    private let full: any RelayingDialect
-    private let plain: any RelayingDialect
-    private let fullCompletions: any RelayingDialect
-    private let plainCompletions: any RelayingDialect
     private let usesStreamOptions: Bool
     /// Set once the service has refused `stream_options`.
     private let refusesStreamOptions = Atomic<Bool>(false)
@@ -59,7 +65,6 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         adjustment = vendor.adjustment
         access = try ServiceAccess(setup, base: try Self.base(setup, vendor), vendorHeaders: vendor.headers)
         credentials = Credentials(access.keys)
-        chat = Place(access, vendor.chatPath)
         var listTarget: Target?
         if let place = vendor.modelsPath {
             listTarget = access.target("GET", place)
@@ -81,17 +86,27 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         // OpenRouter passes such elements on to where they come from; to others they are unknown fields.
         quirks.foreignReasoning = vendor.id == "openrouter"
         try quirks.apply(setup.quirks)
-        completions = quirks.completions ? Place(access, vendor.completionsPath) : nil
-        responses = quirks.responses ? Place(access, vendor.responsesPath) : nil
+        let signs = tokens == nil
+        responses =
+            quirks.responses ? Place(access, vendor.responsesPath).face(OpenAIResponses(), signs: signs) : nil
         hasResponsesOnlyModels = vendor.hasResponsesOnlyModels
         vectors = quirks.embeddings == .none ? nil : Place(access, vendor.embeddingsPath)
         embeddings = OpenAIEmbeddings(style: quirks.embeddings)
-        full = Self.chat(quirks, vendor)
-        fullCompletions = OpenAICompletions(quirks: quirks)
         usesStreamOptions = quirks.streamOptions
-        quirks.streamOptions = false
-        plain = Self.chat(quirks, vendor)
-        plainCompletions = OpenAICompletions(quirks: quirks)
+        var plain = quirks
+        plain.streamOptions = false
+        let place = Place(access, vendor.chatPath)
+        chat = Faces(
+            full: place.face(Self.chat(quirks, vendor), signs: signs),
+            plain: place.face(Self.chat(plain, vendor), signs: signs))
+        if quirks.completions {
+            let place = Place(access, vendor.completionsPath)
+            completions = Faces(
+                full: place.face(OpenAICompletions(quirks: quirks), signs: signs),
+                plain: place.face(OpenAICompletions(quirks: plain), signs: signs))
+        } else {
+            completions = nil
+        }
     }
 
     private static func chat(_ quirks: Quirks, _ vendor: Vendor) -> any RelayingDialect {
@@ -100,27 +115,25 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
         return AdjustedChat(chat, adjustment)
     }
 
-    private var current: any RelayingDialect { refusesStreamOptions.load(ordering: .relaxed) ? plain : full }
+    private func current(_ faces: Faces) -> Face {
+        refusesStreamOptions.load(ordering: .relaxed) ? faces.plain : faces.full
+    }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {
-        if let adjustment, adjustment.isChatOnly(model) { return Face(relaying: current, at: chat.target) }
+        if let adjustment, adjustment.isChatOnly(model) { return current(chat) }
         let isOnlyThere = hasResponsesOnlyModels && ResponsesModels.isOnlyThere(model)
-        if call.dialect == .openAICompletions, let completions, responses == nil || !isOnlyThere {
-            let refuses = refusesStreamOptions.load(ordering: .relaxed)
-            return Face(relaying: refuses ? plainCompletions : fullCompletions, at: completions.target)
+        let dialect = call.dialect
+        if dialect == .openAICompletions, let completions, responses == nil || !isOnlyThere {
+            return current(completions)
         }
-        if let responses, case .chat = call.operation,
-            call.dialect == .openAIResponses || isOnlyThere
-        {
-            return Face(relaying: Self.responsesDialect, at: responses.target)
-        }
-        return Face(relaying: current, at: chat.target)
+        if dialect == .openAIResponses || isOnlyThere, let responses, case .chat = call.operation { return responses }
+        return current(chat)
     }
 
     func embedding(for call: Call, model: String) throws(ParleyError) -> EmbeddingFace {
         guard let vectors else { throw .noEmbeddings("\(id)/\(model)") }
         var face = EmbeddingFace(embeddings, at: vectors.target)
-        face.failures = full
+        face.failures = chat.full.dialect
         if let embeddingLimit { face.batchLimit = embeddingLimit(model) }
         return face
     }
@@ -128,10 +141,10 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
     func authorize(
         _ target: Target, body: ByteBuffer?, with credential: Credential, through connector: any Connector
     ) async throws(ParleyError) -> ByteBuffer {
-        if target.passed != nil || tokens != nil { return access.head(target, bearer(credential)) }
-        let heads = place(target).heads
-        guard heads.indices.contains(credential.index) else { return heads.first ?? ByteBuffer() }
-        return heads[credential.index]
+        // Those of faces are not asked for here.
+        guard let vectors, target === vectors.target, tokens == nil, vectors.heads.indices.contains(credential.index)
+        else { return access.head(target, bearer(credential)) }
+        return vectors.heads[credential.index]
     }
 
     private func bearer(_ credential: Credential) -> [HeaderField] {
@@ -145,14 +158,6 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
 
     func target(for request: PassedRequest, model: String?) -> Target {
         access.target(passing: request, to: passes[request.kind] ?? nil)
-    }
-
-    private func place(_ target: Target) -> Place {
-        if target === chat.target { return chat }
-        if let completions, target === completions.target { return completions }
-        if let responses, target === responses.target { return responses }
-        if let vectors, target === vectors.target { return vectors }
-        return chat
     }
 
     func learn(from failure: ParleyError, body: ByteBuffer) -> Bool {
@@ -171,7 +176,7 @@ final class CompatibleProvider: ListsModels, Embeds, PassesRequests {
             tokens == nil
             ? listHeads[credential.index] : access.head(listTarget, bearer(credential), contentType: nil)
         return try await ModelList.fetch(
-            listTarget, head: head, provider: id, dialect: current, connector: connector)
+            listTarget, head: head, provider: id, dialect: current(chat).dialect, connector: connector)
     }
 }
 

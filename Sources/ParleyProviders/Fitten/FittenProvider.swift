@@ -35,11 +35,9 @@ final class FittenProvider: ListsModels {
                 place: index == 0 ? setup.name : "\(setup.name)#\(index + 1)")
         }
         credentials = Credentials(names)
-        var face = Face(
+        face = Face(
             FittenCode(), at: access.target("POST", "/codeapi/chat_auth"),
-            opener: FittenOpener(access, accounts: accounts))
-        face.estimatesUsage = true
-        self.face = face
+            opener: FittenOpener(access, accounts: accounts), estimatesUsage: true)
     }
 
     func face(for call: Call, model: String) throws(ParleyError) -> Face {

@@ -29,9 +29,7 @@ final class FlowGPTProvider: Provider {
         let tokens = try AccountSecrets.list(setup, "token")
         credentials = Credentials(tokens)
         let opener = FlowGPTOpener(access, devices: try Self.devices(setup, count: tokens.count))
-        var face = Face(FlowGPT(), at: access.target("POST", "/v3/chat"), opener: opener)
-        face.estimatesUsage = true
-        self.face = face
+        face = Face(FlowGPT(), at: access.target("POST", "/v3/chat"), opener: opener, estimatesUsage: true)
     }
 
     private static func defaultPrompt(_ setup: ProviderSetup) throws(ProviderError) -> String {

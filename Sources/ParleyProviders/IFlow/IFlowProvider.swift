@@ -72,9 +72,7 @@ final class IFlowProvider: ListsModels, SignsIn {
             throw ParleyError(.invalid, "\(id) has no such API.", code: "unsupported_operation")
         }
         let dialect = refusesStreamOptions.load(ordering: .relaxed) ? plain : full
-        var face = Face(relaying: dialect, at: access.target("POST", "/chat/completions"))
-        face.opener = opener
-        return face
+        return Face(relaying: dialect, at: access.target("POST", "/chat/completions"), opener: opener)
     }
 
     func authorize(

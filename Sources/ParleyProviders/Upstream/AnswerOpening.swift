@@ -16,6 +16,8 @@ struct AnswerOpening {
 
     let reader: AnswerReader
     let attempt: UpstreamAttempt
+    /// The attempt's, which it may change only before its next try.
+    let route: UpstreamRoute
 
     /// The answer's content.
     func content() async throws(ParleyError) -> Reply.Content {
@@ -29,10 +31,21 @@ struct AnswerOpening {
         }
     }
 
+    /// The content of a whole answer that has come with its head, as most do: without one of the functions that wait.
+    @inline(never)
+    func contentAtOnce() throws(ParleyError) -> Reply.Content? {
+        guard !attempt.call.stream, let body = reader.takeWhole(limit: Self.holdLimit) else { return nil }
+        guard shape(of: body, isWhole: true) == .json else {
+            reader.giveBack(body)
+            return nil
+        }
+        return route.relaying == nil ? try translated(body) : .client(try inspected(body))
+    }
+
     // Errors are made apart from the functions that wait: they take much room there.
     @inline(never)
     private func pageInPlace() -> ParleyError {
-        let advice = attempt.route.upstream.pageAdvice
+        let advice = route.upstream.pageAdvice
         return ParleyError(.upstreamUnavailable, "the service sent a web page in place of an answer\(advice)")
     }
 
@@ -69,7 +82,7 @@ struct AnswerOpening {
     @inline(never)
     private func shape(of bytes: ByteBuffer, isWhole: Bool) -> BodyShape? {
         BodyShape(
-            bytes, framing: attempt.route.upstream.framing, isStream: attempt.call.stream,
+            bytes, framing: route.upstream.framing, isStream: attempt.call.stream,
             contentType: reader.headers.first("content-type"), isWhole: isWhole)
     }
 
@@ -89,7 +102,6 @@ struct AnswerOpening {
     /// The stream as bytes for the client; nil where the caller wants events.
     @inline(never)
     private func streamBody() -> UpstreamBody? {
-        let route = attempt.route
         if let relaying = route.relaying {
             return UpstreamBody(reader, relaying.makeStreamRelay(stripUsage: route.stripsUsage))
         }
@@ -108,7 +120,7 @@ struct AnswerOpening {
     private func replayed(_ body: ByteBuffer) throws(ParleyError) -> Reply.Content {
         let events = ReadyEvents(EventReplay.events(of: try decoded(body)))
         guard case .client = attempt.call.form else { return .events(events) }
-        let encoder = attempt.route.client.makeStreamEncoder(AnswerContext(attempt.call))
+        let encoder = route.client.makeStreamEncoder(AnswerContext(attempt.call))
         return .client(EncodedEvents(source: events, encoder: encoder))
     }
 
@@ -116,7 +128,7 @@ struct AnswerOpening {
 
     @inline(never)
     private func whole() async throws(ParleyError) -> Reply.Content {
-        guard attempt.route.relaying != nil else { return try translated(try await held()) }
+        guard route.relaying != nil else { return try translated(try await held()) }
         let (body, isWhole) = try await reader.collect(limit: Self.holdLimit)
         guard isWhole else { return .client(LongBody(body, reader: reader)) }
         return .client(try inspected(body))
@@ -125,7 +137,7 @@ struct AnswerOpening {
     /// An answer that is passed on as it is.
     @inline(never)
     private func inspected(_ body: ByteBuffer) throws(ParleyError) -> ReadyBody {
-        let observed = try attempt.route.relaying?.inspectWhole(body)
+        let observed = try route.relaying?.inspectWhole(body)
         return ReadyBody(body, contentType: "application/json", observed: observed ?? Observation())
     }
 
@@ -138,7 +150,7 @@ struct AnswerOpening {
     @inline(never)
     private func written(_ response: ChatResponse) throws(ParleyError) -> Reply.Content {
         guard case .client = attempt.call.form else { return .whole(response) }
-        let body = attempt.route.client.encodeWhole(response, AnswerContext(attempt.call))
+        let body = route.client.encodeWhole(response, AnswerContext(attempt.call))
         return .client(ReadyBody(body, of: response))
     }
 
@@ -157,7 +169,7 @@ struct AnswerOpening {
     }
 
     private func decoded(_ body: ByteBuffer) throws(ParleyError) -> ChatResponse {
-        var response = try attempt.route.upstream.decodeWhole(body)
+        var response = try route.upstream.decodeWhole(body)
         for index in response.choices.indices where response.choices[index].finish == nil {
             // Spark says no reason: a whole answer is over all the same.
             let hasCalls = !response.choices[index].message.toolCalls.isEmpty

@@ -97,6 +97,14 @@ final class AnswerReader {
         return (body, true)
     }
 
+    /// The same at once, where all of it is there and not longer.
+    func takeWhole(limit: Int) -> ByteBuffer? {
+        guard returned == nil, let body = answer.takeWhole() else { return nil }
+        if body.readableBytes <= limit { return body }
+        returned = body
+        return nil
+    }
+
     /// Gives bytes back, to be read again.
     func giveBack(_ bytes: ByteBuffer) {
         returned = bytes

@@ -66,7 +66,9 @@ final class UpstreamAttempt {
 
     private func opened(_ reader: AnswerReader, _ isLast: Bool) async throws(ParleyError) -> Reply? {
         do throws(ParleyError) {
-            return reply(try await AnswerOpening(reader: reader, attempt: self).content(), reader)
+            let opening = AnswerOpening(reader: reader, attempt: self, route: route)
+            if let content = try opening.contentAtOnce() { return reply(content, reader) }
+            return reply(try await opening.content(), reader)
         } catch {
             reader.cancel()
             // Some say in an answer of status 200 that they refuse the token.
@@ -106,10 +108,11 @@ final class UpstreamAttempt {
 
     private func open() async throws(ParleyError) -> AnswerReader {
         if let opener = face.opener { return try await open(by: opener) }
-        let head = try await provider.authorize(
-            face.target, body: body, with: credential, through: call.connector)
-        signed = head
-        return AnswerReader(try await call.connector.open(request(head)), limits: limits)
+        signed = face.head(for: credential)
+        if signed == nil {
+            signed = try await provider.authorize(face.target, body: body, with: credential, through: call.connector)
+        }
+        return AnswerReader(try await call.connector.open(request()), limits: limits)
     }
 
     @inline(never)
@@ -132,16 +135,21 @@ final class UpstreamAttempt {
     }
 
     @inline(never)
-    private func request(_ signed: ByteBuffer) -> UpstreamRequest {
-        var head = signed
-        for field in call.headers where HeaderField.isName(field.name) && HeaderField.isSafe(field.value) {
+    private func request() -> UpstreamRequest {
+        var head = signed ?? ByteBuffer()
+        // Hardly any request has some.
+        let headers = call.headers
+        if !headers.isEmpty { write(headers, into: &head) }
+        return UpstreamRequest(
+            endpoint: face.target.endpoint, head: head, body: body.take(), isIdempotent: false,
+            connectTimeout: limits.connect, headDeadline: limits.first)
+    }
+
+    private func write(_ headers: [HeaderField], into head: inout ByteBuffer) {
+        for field in headers where HeaderField.isName(field.name) && HeaderField.isSafe(field.value) {
             guard face.dialect.id.understands(header: field.name) else { continue }
             head.writeString("\(field.name): \(field.value)\r\n")
         }
-        defer { body = nil }
-        return UpstreamRequest(
-            endpoint: face.target.endpoint, head: head, body: body, isIdempotent: false, connectTimeout: limits.connect,
-            headDeadline: limits.first)
     }
 
     // MARK: Refusals

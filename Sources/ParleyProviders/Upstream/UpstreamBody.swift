@@ -222,6 +222,11 @@ final class ReadyBody: AnswerBody {
         self.init(body, contentType: "application/json", observed: observed)
     }
 
+    func takeWhole() -> ByteBuffer? {
+        defer { body = ByteBuffer() }
+        return body
+    }
+
     func next(into out: inout ByteBuffer, by deadline: NIODeadline) async throws(ParleyError) -> Bool {
         if out.readableBytes == 0 { out = body } else { out.writeImmutableBuffer(body) }
         body = ByteBuffer()

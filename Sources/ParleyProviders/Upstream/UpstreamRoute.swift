@@ -60,12 +60,12 @@ enum UpstreamRoute {
     }
 
     /// Says what was left out, or refuses a strict call for it.
-    static func settle(_ dropped: [String], of call: Call, at model: String) throws(ParleyError) {
+    static func settle(_ dropped: [String], of call: Call, at model: @autoclosure () -> String) throws(ParleyError) {
         guard !dropped.isEmpty else { return }
         if call.isStrict {
             throw ParleyError(
                 .invalid,
-                "\(model) cannot be told \(dropped.joined(separator: ", ")); leave it out, or do not ask for "
+                "\(model()) cannot be told \(dropped.joined(separator: ", ")); leave it out, or do not ask for "
                     + "strictness.", code: "unsupported_parameter", parameter: dropped.first)
         }
         call.trace.drop(dropped)

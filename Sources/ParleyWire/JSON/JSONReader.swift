@@ -198,6 +198,28 @@ extension JSONReader {
         }
     }
 
+    /// Steps over `null` or a count, which most values are that are no texts.
+    ///
+    /// - Returns: false where something else is next; then nothing was stepped over.
+    @inline(__always)
+    mutating func skipShort() -> Bool {
+        guard end - at >= 4 else { return false }
+        if base.loadUnaligned(fromByteOffset: at, as: UInt32.self) == Self.null {
+            at += 4
+            return true
+        }
+        guard byte(at) &- 0x31 < 9 else { return false }
+        var next = at + 1
+        while next < end, byte(next) &- 0x30 < 10 { next += 1 }
+        // What a comma or a brace ends has no fraction and no exponent.
+        guard next < end, byte(next) == UInt8(ascii: ",") || byte(next) == UInt8(ascii: "}") else { return false }
+        at = next
+        return true
+    }
+
+    /// The word as it lies in memory.
+    private static let null: UInt32 = (0x6E75_6C6C as UInt32).bigEndian
+
     @inline(__always)
     private mutating func skipDigits() throws(JSONError) {
         guard at < end, byte(at) &- 0x30 < 10 else { throw failure("expected a digit") }

@@ -12,7 +12,7 @@ public struct JSONMember: Sendable {
     /// Where the value is, without the spaces around it.
     public var value: Range<Int>
     /// Whether the key has escapes and must be compared without them.
-    var keyIsEscaped: Bool
+    @usableFromInline var keyIsEscaped: Bool
 }
 
 /// An object's members by position, found without building a tree: what a request needs that is passed on as it came.

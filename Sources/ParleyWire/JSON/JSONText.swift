@@ -99,12 +99,14 @@ extension JSONMember {
     public var hasEscapes: Bool { keyIsEscaped }
 
     /// Whether the key is `name`, compared without its escapes. `text` is the text that the member was found in.
+    @inlinable
     @inline(__always)
     public func isNamed(_ name: StaticString, in text: JSONText) -> Bool {
         found.isNamed(name, in: text)
     }
 
     /// The key alone.
+    @inlinable
     @inline(__always)
     var found: JSONKey { JSONKey(range: key, isEscaped: keyIsEscaped) }
 }
@@ -112,10 +114,16 @@ extension JSONMember {
 /// The key of a member whose value was not looked at yet.
 public struct JSONKey {
     /// Where it is, inside its quotes.
-    let range: Range<Int>
-    let isEscaped: Bool
+    @usableFromInline let range: Range<Int>
+    @usableFromInline let isEscaped: Bool
+
+    @usableFromInline init(range: Range<Int>, isEscaped: Bool) {
+        self.range = range
+        self.isEscaped = isEscaped
+    }
 
     /// Whether the key is `name`, compared without its escapes. `text` is the text that the member was found in.
+    @inlinable
     @inline(__always)
     public func isNamed(_ name: StaticString, in text: JSONText) -> Bool {
         // Most names differ in their length already.
@@ -124,7 +132,8 @@ public struct JSONKey {
     }
 
     @inline(never)
-    private func equals(_ name: StaticString, in text: JSONText) -> Bool {
+    @usableFromInline
+    func equals(_ name: StaticString, in text: JSONText) -> Bool {
         let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
         return JSONScan.matches(self, name, in: text.bytes)
     }
@@ -175,7 +184,7 @@ public struct JSONMembers {
         let start = reader.at
         if start < reader.end, reader.byte(start) == UInt8(ascii: "\"") {
             _ = try reader.skipString()
-        } else {
+        } else if !reader.skipShort() {
             try reader.skipValue(depth: 1)
         }
         return Range(uncheckedBounds: (start, reader.at))
