@@ -130,7 +130,7 @@ struct FuzzTarget: Sendable {
 
     /// Passes a stream on, ends it by an error where there is one, and looks at the same bytes as a whole and a request.
     private static func relay(_ bytes: UnsafeRawBufferPointer, _ relaying: any RelayingDialect) {
-        var relay = relaying.makeStreamRelay(stripUsage: bytes.count % 2 == 0)
+        let relay = relaying.makeStreamRelay(stripUsage: bytes.count % 2 == 0)
         var out = ByteBuffer()
         do throws(ParleyError) {
             try each(bytes) { piece throws(ParleyError) in try relay.push(ByteBuffer(bytes: piece), into: &out) }

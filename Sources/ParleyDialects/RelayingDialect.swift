@@ -41,8 +41,8 @@ extension RelayingDialect {
     public func relays(_ call: Call) -> Bool { relaysAnswers }
 }
 
-/// Passes one stream on and watches it.
-public protocol StreamRelay {
+/// Passes one stream on and watches it. An object, since a value behind a protocol is copied where only a part of it is read.
+public protocol StreamRelay: AnyObject {
     /// What was seen so far.
     var observed: Observation { get }
     /// Whether an event passed that cannot be taken back: `observed` says it too, but is long.
@@ -51,11 +51,11 @@ public protocol StreamRelay {
     var isComplete: Bool { get }
 
     /// Passes on what arrived, in whole frames. The bytes are handed over, so that they can be passed on where they lie.
-    mutating func push(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError)
+    func push(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError)
 
     /// The upstream closed its body properly.
-    mutating func finish(into out: inout ByteBuffer) throws(ParleyError)
+    func finish(into out: inout ByteBuffer) throws(ParleyError)
 
     /// Writes an error as the stream's end, well-formed behind whatever was passed on so far.
-    mutating func fail(_ error: ParleyError, into out: inout ByteBuffer)
+    func fail(_ error: ParleyError, into out: inout ByteBuffer)
 }

@@ -5,7 +5,7 @@ public import NIOCore
 public import ParleyCore
 
 /// An upstream's stream in its dialect to a client's stream in another, through neutral events.
-public struct Transcoder: StreamRelay {
+public final class Transcoder: StreamRelay {
     private var decoder: any StreamDecoder
     private var encoder: any StreamEncoder
     private var events: [Event] = []
@@ -24,7 +24,7 @@ public struct Transcoder: StreamRelay {
     ///
     /// What is appended always ends between two frames, also when this throws.
     /// - Throws: the upstream's error inside the stream, or `upstreamUnavailable` for what cannot be read.
-    public mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+    public func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
         guard !isEnded else { return }
         let failure: ParleyError?
         do {
@@ -41,7 +41,7 @@ public struct Transcoder: StreamRelay {
     /// The upstream closed its body properly: appends the answer's end.
     ///
     /// - Throws: `upstreamUnavailable` when the answer is not complete; its end is not written then.
-    public mutating func finish(into out: inout ByteBuffer) throws(ParleyError) {
+    public func finish(into out: inout ByteBuffer) throws(ParleyError) {
         guard !isEnded else { return }
         let failure: ParleyError?
         do {
@@ -56,7 +56,7 @@ public struct Transcoder: StreamRelay {
     }
 
     /// Writes an error as the answer's end.
-    public mutating func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+    public func fail(_ error: ParleyError, into out: inout ByteBuffer) {
         isEnded = true
         encoder.fail(error, into: &out)
     }
@@ -67,7 +67,7 @@ public struct Transcoder: StreamRelay {
     /// Whether the answer's proper end was seen.
     public var isComplete: Bool { observed.isComplete }
 
-    private mutating func write(into out: inout ByteBuffer) {
+    private func write(into out: inout ByteBuffer) {
         for event in events {
             observed.note(event)
             encoder.push(event, into: &out)
@@ -75,7 +75,7 @@ public struct Transcoder: StreamRelay {
         events.removeAll(keepingCapacity: true)
     }
 
-    private mutating func end(into out: inout ByteBuffer) {
+    private func end(into out: inout ByteBuffer) {
         isEnded = true
         observed.isComplete = true
         encoder.finish(into: &out)

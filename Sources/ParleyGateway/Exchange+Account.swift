@@ -43,13 +43,21 @@ extension Exchange {
         record.attempts = plain.upstream == nil ? 0 : 1
         guard let operation else { return }
         if let why = plain.why, why != "first", shard.accessLog != nil { note(plain, why, &record) }
-        let writer = shard.accounts
         // What was counted was not read by a model.
         let usage = operation == .countTokens ? Usage() : seen?.usage ?? Usage()
         if plain.isAnswered, let upstream = plain.upstream {
-            record.cost = writer.cost(of: usage, at: upstream, in: snapshot.prices)
+            record.cost = shard.accounts.cost(of: usage, at: upstream, in: snapshot.prices)
         }
+        settle(plain, operation, usage, record)
+    }
+
+    // A function of its own, which is lent the record: to read a text of what one may change is to retain it.
+    @inline(never)
+    private func settle(
+        _ plain: CallTrace.Plain, _ operation: Operation, _ usage: Usage, _ record: AccessRecord
+    ) {
         guard let ledger = shard.gateway.ledger else { return }
+        let writer = shard.accounts
         let numbers = CallWriter.Numbers(
             time: record.time, status: record.status, total: record.total, firstEvent: record.firstEvent,
             cost: record.cost, stream: record.stream)

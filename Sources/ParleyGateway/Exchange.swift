@@ -285,7 +285,7 @@ final class Exchange {
         body.forward(to: client)
         var isOpen = true
         while isOpen {
-            var piece = client.makePiece(room: 0)
+            var piece = client.makePiece()
             do {
                 isOpen = try await body.next(into: &piece.bytes, by: deadline)
             } catch {

@@ -35,6 +35,7 @@ final class Shard: @unchecked Sendable {
     /// Writes the calls that end on this loop for the ledger.
     let accounts = CallWriter()
     var clock = DateHeader()
+    var spare = SpareBuffer()
     private var pools: [ObjectIdentifier: (endpoint: Endpoint, pool: Pool)] = [:]
     private var sweeper: RepeatedTask?
     private var clientsSwept = NIODeadline.now()

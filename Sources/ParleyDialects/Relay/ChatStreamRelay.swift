@@ -11,7 +11,7 @@ import ParleyWire
 /// Frames are passed on exactly as they came, but for three exceptions: with `stripUsage` the chunk that has usage and
 /// no choices is left out, nothing behind `[DONE]` is passed on, and a byte order mark is dropped. Errors and what is
 /// no chat chunk at all are thrown instead of passed on.
-public struct ChatStreamRelay {
+public final class ChatStreamRelay {
     /// What passed so far.
     public private(set) var observed = Observation()
 
@@ -65,7 +65,7 @@ public struct ChatStreamRelay {
     ///
     /// - Throws: the upstream's error when one is in the stream; `upstreamUnavailable` for what is no chat stream. What
     ///   was appended to `out` before it is valid.
-    public mutating func push(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+    public func push(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
         if phase != .open {
             guard let rest = enter(bytes, into: &out) else { return }
             bytes = rest
@@ -78,7 +78,7 @@ public struct ChatStreamRelay {
     /// A last frame that only lacks its line ends counts. A stream without `[DONE]` is complete when a finish reason
     /// came, and gets one.
     /// - Throws: `upstreamUnavailable` when the stream is not complete.
-    public mutating func finish(into out: inout ByteBuffer) throws(ParleyError) {
+    public func finish(into out: inout ByteBuffer) throws(ParleyError) {
         guard phase != .over, !observed.isComplete else { return }
         defer { phase = .over }
         try finishFrame(into: &out)
@@ -94,7 +94,7 @@ public struct ChatStreamRelay {
 // MARK: - Whole frames
 
 extension ChatStreamRelay {
-    private mutating func take(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+    private func take(_ bytes: consuming ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
         let boundary = bytes.withUnsafeReadableBytes { lastBoundary($0) }
         guard boundary > 0 else {
             try hold(bytes)
@@ -163,13 +163,13 @@ extension ChatStreamRelay {
         return first == UInt8(ascii: "\n") || first == UInt8(ascii: "\r")
     }
 
-    private mutating func hold(_ bytes: ByteBuffer) throws(ParleyError) {
+    private func hold(_ bytes: ByteBuffer) throws(ParleyError) {
         held.writeImmutableBuffer(bytes)
         if held.readableBytes > budget { throw stopped(.overBudget) }
     }
 
     /// Empties `held`, keeping its room unless an unusually large frame was in it.
-    private mutating func releaseHeld() {
+    private func releaseHeld() {
         if held.capacity > 1 << 16 {
             held = ByteBuffer()
         } else {
@@ -180,7 +180,7 @@ extension ChatStreamRelay {
     /// Does what has to be done once: at the stream's start, and behind a CR that may be half a line end.
     ///
     /// - Returns: what is left of `bytes`; nil where nothing is.
-    private mutating func enter(_ bytes: ByteBuffer, into out: inout ByteBuffer) -> ByteBuffer? {
+    private func enter(_ bytes: ByteBuffer, into out: inout ByteBuffer) -> ByteBuffer? {
         var bytes = bytes
         let first = bytes.getInteger(at: bytes.readerIndex, as: UInt8.self)
         guard let first else { return nil }
@@ -217,7 +217,7 @@ extension ChatStreamRelay {
 
 extension ChatStreamRelay {
     /// Looks at the whole frames that `out` has from `start` on, and takes out what must not be passed on.
-    private mutating func pass(from start: Int, in out: inout ByteBuffer) throws(ParleyError) {
+    private func pass(from start: Int, in out: inout ByteBuffer) throws(ParleyError) {
         let offset = start - out.readerIndex
         var stop: Stop?
         var gaps: [Range<Int>] = []
@@ -235,7 +235,7 @@ extension ChatStreamRelay {
         throw stopped(stop)
     }
 
-    private mutating func stopped(_ stop: Stop) -> ParleyError {
+    private func stopped(_ stop: Stop) -> ParleyError {
         phase = .over
         switch stop {
         case .failed(let payload):
@@ -268,8 +268,7 @@ extension ChatStreamRelay {
     ///
     /// - Parameter gaps: gains the places of frames that are not passed on.
     /// - Returns: where it ended: what lies behind is not passed on either.
-    private mutating func walk(_ bytes: UnsafeRawBufferPointer, _ gaps: inout [Range<Int>], _ stop: inout Stop?) -> Int
-    {
+    private func walk(_ bytes: UnsafeRawBufferPointer, _ gaps: inout [Range<Int>], _ stop: inout Stop?) -> Int {
         var from = 0
         while from < bytes.count, stop == nil {
             var keeps = true
@@ -296,7 +295,7 @@ extension ChatStreamRelay {
         return from
     }
 
-    private mutating func noteReturn(isKept: Bool, _ stop: Stop?) {
+    private func noteReturn(isKept: Bool, _ stop: Stop?) {
         if !isKept {
             phase = .afterDroppedReturn
         } else if case .done = stop {
@@ -307,7 +306,7 @@ extension ChatStreamRelay {
     /// Takes note of a payload.
     ///
     /// - Returns: whether the frame is passed on.
-    private mutating func look(at payload: UnsafeRawBufferPointer, _ stop: inout Stop?) -> Bool {
+    private func look(at payload: UnsafeRawBufferPointer, _ stop: inout Stop?) -> Bool {
         guard let seen = try? ChatPayload(payload, reasoningOutsideOutput: reasoningOutsideOutput) else {
             stop = .garbage
             return false
@@ -322,7 +321,7 @@ extension ChatStreamRelay {
         return !(stripUsage && seen.hasUsage && !seen.hasChoices)
     }
 
-    private mutating func judge(_ frame: AnyFrame, _ stop: inout Stop?) -> Bool {
+    private func judge(_ frame: AnyFrame, _ stop: inout Stop?) -> Bool {
         if let stray = frame.stray {
             let isError = (try? ChatPayload(stray))?.isError ?? false
             stop = isError ? .failed(stray) : .garbage
@@ -346,7 +345,7 @@ extension ChatStreamRelay {
     }
 
     /// Passes on what is held at the stream's end, where it is a frame but for its line ends.
-    private mutating func finishFrame(into out: inout ByteBuffer) throws(ParleyError) {
+    private func finishFrame(into out: inout ByteBuffer) throws(ParleyError) {
         guard held.readableBytes > 0 else { return }
         let frame = held.withUnsafeReadableBytes { AnyFrame($0, at: 0) }
         if let payload = frame.payload, payload.readableBytes > 0 {

@@ -41,7 +41,7 @@ extension FrameTap {
 }
 
 /// Relays a stream of server-sent events byte for byte, whole frames at a time, past a tap.
-public struct TappedRelay<Tap: FrameTap>: StreamRelay {
+public final class TappedRelay<Tap: FrameTap>: StreamRelay {
     private var tap: Tap
     private let budget: Int
     /// From the start of the first incomplete frame on.
@@ -68,7 +68,7 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
     public var isComplete: Bool { tap.observed.isComplete }
 
     /// Passes on what became whole frames; nothing behind the proper end is passed on.
-    public mutating func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
+    public func push(_ bytes: ByteBuffer, into out: inout ByteBuffer) throws(ParleyError) {
         guard !isComplete else { return }
         if held.readableBytes == 0 { held = bytes } else { held.writeImmutableBuffer(bytes) }
         guard dropByteOrderMark() else { return }
@@ -81,7 +81,7 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
     }
 
     /// The upstream closed its body properly; a last frame that only lacks its blank line counts.
-    public mutating func finish(into out: inout ByteBuffer) throws(ParleyError) {
+    public func finish(into out: inout ByteBuffer) throws(ParleyError) {
         guard !isComplete else { return }
         if held.readableBytes > 0, let last = held.getInteger(at: held.writerIndex - 1, as: UInt8.self) {
             if last != UInt8(ascii: "\n"), last != UInt8(ascii: "\r") { held.writeInteger(UInt8(ascii: "\n")) }
@@ -94,11 +94,11 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
     }
 
     /// Writes an error as the stream's end.
-    public mutating func fail(_ error: ParleyError, into out: inout ByteBuffer) {
+    public func fail(_ error: ParleyError, into out: inout ByteBuffer) {
         tap.fail(error, into: &out)
     }
 
-    private mutating func pass(_ length: Int, into out: inout ByteBuffer) throws(ParleyError) {
+    private func pass(_ length: Int, into out: inout ByteBuffer) throws(ParleyError) {
         guard var frame = held.readSlice(length: length) else { return }
         searched = 0
         var reader = ServerSentEvents(budget: budget)
@@ -111,7 +111,7 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
     }
 
     /// The length of the first frame with its blank line; nil while it is not whole.
-    private mutating func frameLength() -> Int? {
+    private func frameLength() -> Int? {
         let start = searched
         let (end, resume) = held.withUnsafeReadableBytes { bytes -> (Int?, Int) in
             guard let base = bytes.baseAddress else { return (nil, 0) }
@@ -135,7 +135,7 @@ public struct TappedRelay<Tap: FrameTap>: StreamRelay {
     }
 
     /// - Returns: false while it cannot be told whether one comes.
-    private mutating func dropByteOrderMark() -> Bool {
+    private func dropByteOrderMark() -> Bool {
         guard isAtStart else { return true }
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         let start = held.readableBytesView.prefix(3)

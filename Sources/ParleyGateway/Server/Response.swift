@@ -41,19 +41,17 @@ struct OutgoingPiece {
     fileprivate static let sizeLine: StaticString = "00000000\r\n"
 
     /// What to append the piece to.
-    var bytes = ByteBuffer()
+    var bytes: ByteBuffer
     fileprivate let isChunked: Bool
     /// Whether room for the size line was left in front. A stream's first piece has none: it is often large and there
     /// already, and follows the head in a buffer of its own.
     fileprivate let hasSizeLine: Bool
 
-    init(isChunked: Bool, isFirst: Bool, room: Int) {
+    init(isChunked: Bool, isFirst: Bool, in bytes: consuming ByteBuffer) {
         self.isChunked = isChunked
         hasSizeLine = isChunked && !isFirst
-        if hasSizeLine {
-            if room > 0 { bytes.reserveCapacity(room) }
-            bytes.writeStaticString(Self.sizeLine)
-        }
+        self.bytes = bytes
+        if hasSizeLine { self.bytes.writeStaticString(Self.sizeLine) }
     }
 
     /// The piece's own length.
@@ -66,9 +64,9 @@ extension ClientConnection {
         guard !response.hasHead else { return }
         response.framing = head.status == 204 ? .none : .length(body.readableBytes)
         beginHead(head.status)
-        var out = ByteBuffer()
         let isJoined = body.readableBytes <= Self.joinLimit && !omitsBody
-        out.reserveCapacity(512 + (isJoined ? body.readableBytes : 0))
+        var out = shard.spare.take(room: 512 + (isJoined ? body.readableBytes : 0))
+        defer { shard.spare.give(back: out) }
         head.write(
             into: &out, framing: response.framing, keepAlive: response.keepsAlive, isHTTP10: response.isHTTP10,
             clock: &shard.clock)
@@ -88,10 +86,10 @@ extension ClientConnection {
 
     /// A piece to fill and `send`.
     ///
-    /// - Parameter room: how many bytes will be in it, as a rule. None for a piece that waits for its contents: thousands may
-    ///   wait, and most of them in vain, since what arrives goes to the client by a shorter way.
-    func makePiece(room: Int = 512) -> OutgoingPiece {
-        OutgoingPiece(isChunked: !response.isHTTP10, isFirst: !response.hasHead, room: room)
+    /// - Parameter bytes: what to fill. With no room where a piece waits for its contents: thousands may wait, and most of
+    ///   them in vain, since what arrives goes to the client by a shorter way.
+    func makePiece(in bytes: consuming ByteBuffer = ByteBuffer()) -> OutgoingPiece {
+        OutgoingPiece(isChunked: !response.isHTTP10, isFirst: !response.hasHead, in: bytes)
     }
 
     /// Sends a piece of a stream, with the head where it was not sent yet. The piece is used up: it is changed in place,
@@ -135,8 +133,9 @@ extension ClientConnection: AnswerSink {
 
     func send(filledBy fill: (inout ByteBuffer) -> Bool) {
         guard let head = response.streamHead else { return }
-        var piece = makePiece()
+        var piece = makePiece(in: shard.spare.take(room: 512))
         if fill(&piece.bytes) { send(&piece, head: head, isLast: false) }
+        shard.spare.give(back: piece.bytes)
     }
 }
 

@@ -13,7 +13,7 @@ final class Pool: @unchecked Sendable {
     /// Idle connections kept at most.
     private static let idleCount = 512
 
-    private unowned let shard: Shard
+    unowned let shard: Shard
     private let endpoint: Endpoint
     private let limit: EndpointLimit?
     /// Idle connections; the one used last is taken first, so that the others can expire.

@@ -52,11 +52,16 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         current = stream
         isUpgrade = request.isUpgrade
         framing.reset()
-        var out = request.head
-        if let upload = request.upload { return begin(upload, behind: &out, filling: stream) }
+        if let upload = request.upload {
+            var head = request.head
+            return begin(upload, behind: &head, filling: stream)
+        }
         let body = request.body
         let length = body?.readableBytes ?? 0
-        out.reserveCapacity(minimumWritableBytes: 40 + (length <= Self.joinLimit ? length : 0))
+        let room = request.head.readableBytes + 40 + (length <= Self.joinLimit ? length : 0)
+        var out = pool.shard.spare.take(room: room)
+        defer { pool.shard.spare.give(back: out) }
+        out.writeImmutableBuffer(request.head)
         if body != nil {
             out.writeStaticString("content-length: ")
             out.writeDecimal(length)

@@ -15,7 +15,7 @@ final class UpstreamBody: AnswerBody {
 
     let contentType = "text/event-stream; charset=utf-8"
     private let reader: AnswerReader
-    private var relay: any StreamRelay
+    private let relay: any StreamRelay
     /// What went through the relay and was not handed out yet.
     private var ready = ByteBuffer()
     /// Bytes of the answer that were read without trouble.

@@ -54,7 +54,7 @@ struct AnthropicRelayTests {
         let relayed = Messages.relay([ArraySlice(text.utf8)])
         #expect(relayed.error?.kind == .rateLimited)
         #expect(relayed.output == Array(Messages.stream(Messages.start).utf8))
-        var relay = Messages.dialect.makeStreamRelay(stripUsage: false)
+        let relay = Messages.dialect.makeStreamRelay(stripUsage: false)
         var out = ByteBuffer()
         relay.fail(ParleyError(.rateLimited, "slow"), into: &out)
         #expect(Messages.events(String(buffer: out)).first?["error"]?["type"] == "rate_limit_error")

@@ -110,7 +110,7 @@ enum Messages {
 
     /// Pushes a stream through the relay.
     static func relay(_ pieces: [ArraySlice<UInt8>]) -> (output: [UInt8], observed: Observation, error: ParleyError?) {
-        var relay = dialect.makeStreamRelay(stripUsage: false)
+        let relay = dialect.makeStreamRelay(stripUsage: false)
         var out = ByteBuffer()
         var failure: ParleyError?
         do throws(ParleyError) {

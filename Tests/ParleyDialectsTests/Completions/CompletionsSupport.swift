@@ -103,7 +103,7 @@ enum Completing {
     static func relayed(
         _ pieces: [ArraySlice<UInt8>], stripUsage: Bool = false
     ) -> (output: String, observed: Observation, failure: ParleyError?) {
-        var relay = OpenAICompletions(quirks: Quirks()).makeStreamRelay(stripUsage: stripUsage)
+        let relay = OpenAICompletions(quirks: Quirks()).makeStreamRelay(stripUsage: stripUsage)
         var out = ByteBuffer()
         do throws(ParleyError) {
             for piece in pieces { try relay.push(ByteBuffer(bytes: piece), into: &out) }

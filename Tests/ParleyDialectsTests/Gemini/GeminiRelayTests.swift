@@ -16,7 +16,7 @@ struct GeminiRelayTests {
         var error: ParleyError?
 
         init(_ pieces: [ArraySlice<UInt8>]) {
-            var relay = Gemini().makeStreamRelay(stripUsage: false)
+            let relay = Gemini().makeStreamRelay(stripUsage: false)
             var out = ByteBuffer()
             do throws(ParleyError) {
                 for piece in pieces { try relay.push(ByteBuffer(bytes: piece), into: &out) }

@@ -114,7 +114,7 @@ struct TranscoderTests {
 
     @Test("The end is written once, as soon as it is seen, and usage and finish are observed")
     func ends() throws {
-        var transcoder = make()
+        let transcoder = make()
         var out = ByteBuffer()
         let text = stream(
             chunk(#"{"content":"a"}"#),
@@ -131,13 +131,13 @@ struct TranscoderTests {
 
     @Test("What came before a failure is written, and no terminator")
     func fails() {
-        var transcoder = make()
+        let transcoder = make()
         var out = ByteBuffer()
         let text = stream(chunk(#"{"content":"half"}"#), #"{"error":{"message":"m"}}"#, done: false)
         #expect(throws: ParleyError.self) { try transcoder.push(ByteBuffer(string: text), into: &out) }
         let written = String(buffer: out)
         #expect(written.contains("half") && written.hasSuffix("\n\n") && !written.contains("[DONE]"))
-        var cut = make()
+        let cut = make()
         #expect(throws: ParleyError.self) {
             try cut.push(ByteBuffer(string: stream(chunk(#"{"content":"half"}"#), done: false)), into: &out)
             try cut.finish(into: &out)

@@ -10,7 +10,7 @@ import Testing
 @Suite("What a relay notes")
 struct ChatObservationTests {
     private func observe(_ payloads: String...) throws -> Observation {
-        var relay = ChatStreamRelay(stripUsage: false) { ParleyError(.upstreamRejected, String(buffer: $0)) }
+        let relay = ChatStreamRelay(stripUsage: false) { ParleyError(.upstreamRejected, String(buffer: $0)) }
         var out = ByteBuffer()
         for payload in payloads { try relay.push(ByteBuffer(string: "data: \(payload)\n\n"), into: &out) }
         return relay.observed

@@ -221,7 +221,7 @@ struct ChatStreamRelayTests {
     @Test("Output ends between frames after every byte")
     func wholeFrames() throws {
         let bytes = Array(Chunk.frames(Chunk.role, Chunk.text, Chunk.stop, "[DONE]", end: "\r\n\r\n").utf8)
-        var relay = ChatStreamRelay(stripUsage: false) { _ in ParleyError(.internalError, "") }
+        let relay = ChatStreamRelay(stripUsage: false) { _ in ParleyError(.internalError, "") }
         for byte in bytes {
             var out = ByteBuffer()
             try relay.push(ByteBuffer(bytes: [byte]), into: &out)
@@ -232,7 +232,7 @@ struct ChatStreamRelayTests {
 
     @Test("What was in the output before stays")
     func appends() throws {
-        var relay = ChatStreamRelay(stripUsage: true) { _ in ParleyError(.internalError, "") }
+        let relay = ChatStreamRelay(stripUsage: true) { _ in ParleyError(.internalError, "") }
         var out = ByteBuffer(string: "xhead")
         out.moveReaderIndex(forwardBy: 1)
         let text = Chunk.frames(Chunk.text, Chunk.usage, Chunk.stop)

@@ -15,7 +15,7 @@ struct RelayRun: Equatable {
 
     /// Pushes the pieces, then ends the stream. The error's message is the payload where the stream had an error.
     init(_ pieces: [ArraySlice<UInt8>], stripUsage: Bool = false, budget: Int = 32 << 20) {
-        var relay = ChatStreamRelay(stripUsage: stripUsage, budget: budget) { payload in
+        let relay = ChatStreamRelay(stripUsage: stripUsage, budget: budget) { payload in
             ParleyError(.upstreamRejected, String(buffer: payload))
         }
         var out = ByteBuffer()

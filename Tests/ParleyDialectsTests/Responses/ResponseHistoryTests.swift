@@ -157,7 +157,7 @@ struct ResponseHistoryTests {
 @Suite("Relaying Responses")
 struct ResponsesRelayTests {
     private func relay(_ text: String) -> (out: String, observed: Observation, error: ParleyError?) {
-        var relay = Responses.dialect.makeStreamRelay(stripUsage: false)
+        let relay = Responses.dialect.makeStreamRelay(stripUsage: false)
         var out = ByteBuffer()
         do throws(ParleyError) {
             try relay.push(ByteBuffer(string: text), into: &out)

@@ -77,7 +77,7 @@ private enum ResponsesExchanges {
     /// Relays a stream byte by byte; what is passed on is what came.
     static func checkRelay(_ exchange: Exchange) {
         for size in [1, 7, exchange.body.count] {
-            var relay = Responses.dialect.makeStreamRelay(stripUsage: false)
+            let relay = Responses.dialect.makeStreamRelay(stripUsage: false)
             var out = ByteBuffer()
             var failure: ParleyError?
             do throws(ParleyError) {
