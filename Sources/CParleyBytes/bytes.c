@@ -168,9 +168,9 @@ static inline int is_remarkable(const uint8_t *bytes, size_t length, int seeks_f
 }
 
 // A byte where the reader of a frame stops: the end of its line, or a quote with one of the letters behind it that begin
-// `error`, `finish_reason` and `usage`.
+// `error`, `finish_reason` and `usage`; e and u differ in one bit.
 #define PARLEY_IS_MARK(value, next) \
-    (((value) == '\n') | ((value) == '\r') | (((value) == '"') & (((next) == 'e') | ((next) == 'f') | ((next) == 'u'))))
+    (((value) == '\n') | ((value) == '\r') | (((value) == '"') & ((((next) & 0xEF) == 'e') | ((next) == 'f'))))
 
 /// The end of the line that `at` is in: its line feed or carriage return, or `length` (here `limit`). Says in `remarkable`
 /// whether there is a key on the way that matters.

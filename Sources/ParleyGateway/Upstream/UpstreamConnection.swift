@@ -59,8 +59,8 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         let body = request.body
         let length = body?.readableBytes ?? 0
         let room = request.head.readableBytes + 40 + (length <= Self.joinLimit ? length : 0)
-        var out = pool.shard.spare.take(room: room)
-        defer { pool.shard.spare.give(back: out) }
+        let shard = pool.shard
+        var out = shard.spare.take(room: room)
         out.writeImmutableBuffer(request.head)
         if body != nil {
             out.writeStaticString("content-length: ")
@@ -68,17 +68,14 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
             out.writeStaticString("\r\n")
         }
         out.writeStaticString("\r\n")
-        guard let body, length > 0 else {
-            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-            return
-        }
-        if length <= Self.joinLimit {
-            out.writeImmutableBuffer(body)
-            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-        } else {
+        if let body, length > Self.joinLimit {
             context.write(wrapOutboundOut(out), promise: nil)
             context.writeAndFlush(wrapOutboundOut(body), promise: nil)
+        } else {
+            if let body { out.writeImmutableBuffer(body) }
+            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
         }
+        shard.spare.give(back: out)
     }
 
     /// The reader has caught up.
