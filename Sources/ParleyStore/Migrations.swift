@@ -19,7 +19,10 @@ enum Migrations {
         }
         migrator.registerMigration("conversations", migrate: conversations)
         migrator.registerMigration("responses", migrate: responses)
-        migrator.registerMigration("call packs") { database in try CallTables.create(in: database) }
+        migrator.registerMigration("call packs") { database in
+            try CallTables.create(in: database)
+            try FormerCalls.pack(in: database)
+        }
         return migrator
     }
 
