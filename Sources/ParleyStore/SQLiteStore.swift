@@ -69,7 +69,8 @@ public final class SQLiteStore: Sendable {
         }
     }
 
-    /// Opens the file at `path` only to read it; a server may write it meanwhile.
+    /// Opens the file at `path` only to read it; a server may write it meanwhile. A file that an older version wrote is brought
+    /// up to date first.
     ///
     /// - Throws: `internalError` where it cannot be opened, saying which file and why.
     public init(reading path: String) throws(ParleyError) {
@@ -80,8 +81,13 @@ public final class SQLiteStore: Sendable {
         configuration.readonly = true
         configuration.busyMode = .timeout(5)
         do {
+            let isCurrent = try DatabaseQueue(path: path, configuration: configuration)
+                .read { try Migrations.all.hasCompletedMigrations($0) }
+            if !isCurrent { _ = try SQLiteStore(path: path) }
             database = try DatabaseQueue(path: path, configuration: configuration)
             bulk = database
+        } catch let error as ParleyError {
+            throw error
         } catch {
             throw Self.failure(error, doing: "read", path)
         }

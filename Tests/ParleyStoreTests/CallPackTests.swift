@@ -29,12 +29,13 @@ import Testing
                     LedgerSetup.call("client's own", time: 10 * Self.second), LedgerSetup.call("", time: 5),
                 ]) { calls in
                     for call in calls { packer.add(call) }
+                    packer.add(UnsafeRawBufferPointer(rebasing: calls[0].dropLast()))
                     try withUnsafeBytes(of: UInt64(7)) { noCall in
                         packer.add(noCall)
                         try packer.write(to: database)
                     }
                 }
-                #expect(packer.unreadable == 1)
+                #expect(packer.unreadable == 2)
             }
             let rows = try await store.read { database in
                 try Row.fetchAll(database, sql: "SELECT number, id FROM call_packs ORDER BY number, id").map {
@@ -82,6 +83,33 @@ import Testing
             #expect(await ledger.close(within: .seconds(30)))
             let found = try await LedgerSetup.ledger(path).call("again")
             #expect(found?.time == 999_000)
+        }
+    }
+
+    @Test func `of calls of one time the last one is the newest, in one row and in several`() async throws {
+        try await LedgerSetup.inFolder { path in
+            let store = try SQLiteStore(path: path)
+            for pair in 0..<3 {
+                try await store.write { database in
+                    var packer = CallPacker()
+                    let calls = [pair * 2, pair * 2 + 1].map { number in
+                        var call = Self.call(7, 1, key: "\(number)")
+                        call.record.model = "m"
+                        return call
+                    }
+                    try withCalls(calls) { calls in
+                        for call in calls { packer.add(call) }
+                        try packer.write(to: database)
+                    }
+                }
+            }
+            let id = CallID.make(time: 7, noise: 1, more: 1)
+            let (listed, found) = try await store.read { database in
+                let packs = CallPacks(database: database)
+                return (try packs.calls(since: 0, limit: 5, key: nil), try packs.call(id))
+            }
+            #expect(listed.map(\.key) == ["5", "4", "3", "2", "1"])
+            #expect(found?.key == "5")
         }
     }
 

@@ -21,6 +21,9 @@ struct CallPacker {
         do throws(CallLayout.Malformed) {
             var reader = try CallReader(call)
             head = try reader.head()
+            _ = try reader.options()
+            try reader.classes { _, _ in }
+            _ = try reader.rest()
         } catch {
             unreadable += 1
             return

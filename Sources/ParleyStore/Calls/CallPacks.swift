@@ -36,12 +36,15 @@ struct CallPacks {
         var last: (time: Int64, second: Int64, call: CallRecord)?
         try packs("\(condition) ORDER BY number DESC", arguments) { second, pack in
             if let last, last.second != second { return false }
+            // Of the same time, the last of a pack counts, and that of the pack that was written last.
+            var found: CallRecord?
             CallList.each(in: pack) { bytes in
                 guard var reader = try? CallReader(bytes), let head = try? reader.head(), head.id.elementsEqual(id),
-                    head.time >= last?.time ?? .min, let call = try? CallRecord(bytes)
+                    head.time >= found?.time ?? .min, let call = try? CallRecord(bytes)
                 else { return }
-                last = (head.time, second, call)
+                found = call
             }
+            if let found, found.time > last?.time ?? .min { last = (found.time, second, found) }
             return true
         }
         return last?.call
@@ -63,6 +66,7 @@ struct CallPacks {
                 if newest.isFull || key != nil && seen >= Self.searched { return false }
                 newest.begin(second)
             }
+            newest.beginPack()
             CallList.each(in: pack) { call in
                 seen += 1
                 guard var reader = try? CallReader(call), let head = try? reader.head(), head.time >= since else {
@@ -101,31 +105,43 @@ struct CallPacks {
     }
 }
 
-/// The newest calls of those that come second by second, from the last one back.
+/// The newest calls of those that come second by second, from the last one back. Of calls of the same time the one that was
+/// written last is the newest.
 private struct NewestCalls {
+    private typealias Call = (time: Int64, bytes: [UInt8])
+
     private let limit: Int
-    /// Those of earlier rounds, in order.
-    private var settled: [(time: Int64, bytes: [UInt8])] = []
-    /// Those of the second that is being read.
-    private var fresh: [(time: Int64, bytes: [UInt8])] = []
+    /// Those of later seconds, in order.
+    private var settled: [Call] = []
+    /// Those of the second that is being read, the last of each pack first.
+    private var fresh: [Call] = []
+    /// Those of the pack that is being read.
+    private var pack: [Call] = []
     private(set) var second: Int64?
 
     init(limit: Int) {
         self.limit = limit
     }
 
-    var isFull: Bool { settled.count + fresh.count >= limit }
+    var isFull: Bool { settled.count + fresh.count + pack.count >= limit }
 
     mutating func begin(_ second: Int64) {
         settle()
         self.second = second
     }
 
+    mutating func beginPack() {
+        fresh += pack.reversed()
+        pack = []
+    }
+
     mutating func add(_ call: UnsafeRawBufferPointer, time: Int64) {
-        fresh.append((time, Array(call)))
+        pack.append((time, Array(call)))
     }
 
     private mutating func settle() {
+        beginPack()
+        // Sorting leaves those of the same time in their order.
         fresh.sort { $0.time > $1.time }
         settled += fresh.prefix(limit - settled.count)
         fresh = []

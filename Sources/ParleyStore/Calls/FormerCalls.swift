@@ -65,8 +65,9 @@ struct FormerCalls {
 
     /// The attempts that had rows of their own, by the inner call that made them.
     private func attempts(of call: Int64) throws -> [Int: [AttemptRecord]] {
-        let rows = try Row.fetchAll(
-            database, sql: "SELECT * FROM attempts WHERE call = ? ORDER BY inner, place", arguments: [call])
+        let statement = try database.cachedStatement(
+            sql: "SELECT * FROM attempts WHERE call = ? ORDER BY inner, place")
+        let rows = try Row.fetchAll(statement, arguments: [call])
         var attempts: [Int: [AttemptRecord]] = [:]
         for row in rows {
             var attempt = AttemptRecord(upstream: row["upstream"])
@@ -79,8 +80,9 @@ struct FormerCalls {
     }
 
     private func innerCalls(of call: Int64, _ attempts: [Int: [AttemptRecord]]) throws -> [InnerCallRecord] {
-        let rows = try Row.fetchAll(
-            database, sql: "SELECT * FROM inner_calls WHERE call = ? ORDER BY place DESC", arguments: [call])
+        let statement = try database.cachedStatement(
+            sql: "SELECT * FROM inner_calls WHERE call = ? ORDER BY place DESC")
+        let rows = try Row.fetchAll(statement, arguments: [call])
         // From the last to the first, so that every one is whole when its parent takes it.
         var children: [Int: [InnerCallRecord]] = [:]
         for row in rows {

@@ -159,7 +159,7 @@ extension SQLiteLedger {
         guard isDue else { return }
         let (seconds, _) = settings.retention.components
         let oldest = now - seconds.multipliedReportingOverflow(by: 1000).partialValue
-        let part = 100
+        let part = 1000
         var deleted = 0
         repeat {
             deleted =
