@@ -48,12 +48,12 @@ extension Exchange {
         if plain.isAnswered, let upstream = plain.upstream {
             record.cost = shard.accounts.cost(of: usage, at: upstream, in: snapshot.prices)
         }
-        settle(plain, operation, usage, record)
+        handOver(plain, operation, usage, record)
     }
 
     // A function of its own, which is lent the record: to read a text of what one may change is to retain it.
     @inline(never)
-    private func settle(
+    private func handOver(
         _ plain: CallTrace.Plain, _ operation: Operation, _ usage: Usage, _ record: AccessRecord
     ) {
         guard let ledger = shard.gateway.ledger else { return }

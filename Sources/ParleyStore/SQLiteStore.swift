@@ -81,11 +81,10 @@ public final class SQLiteStore: Sendable {
         configuration.readonly = true
         configuration.busyMode = .timeout(5)
         do {
-            let isCurrent = try DatabaseQueue(path: path, configuration: configuration)
-                .read { try Migrations.all.hasCompletedMigrations($0) }
-            if !isCurrent { _ = try SQLiteStore(path: path) }
             database = try DatabaseQueue(path: path, configuration: configuration)
             bulk = database
+            let isCurrent = try database.read { try Migrations.all.hasCompletedMigrations($0) }
+            if !isCurrent { _ = try SQLiteStore(path: path) }
         } catch let error as ParleyError {
             throw error
         } catch {

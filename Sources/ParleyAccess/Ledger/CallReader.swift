@@ -61,6 +61,12 @@ public struct CallReader {
             total: try number())
     }
 
+    /// The head of a call of which nothing else is asked; nil where the bytes are none.
+    public static func head(of call: UnsafeRawBufferPointer) -> Head? {
+        guard var reader = try? CallReader(call) else { return nil }
+        return try? reader.head()
+    }
+
     /// The numbers that not every call has.
     public struct Options {
         let first: Int64?

@@ -39,7 +39,7 @@ struct CallPacks {
             // Of the same time, the last of a pack counts, and that of the pack that was written last.
             var found: CallRecord?
             CallList.each(in: pack) { bytes in
-                guard var reader = try? CallReader(bytes), let head = try? reader.head(), head.id.elementsEqual(id),
+                guard let head = CallReader.head(of: bytes), head.id.elementsEqual(id),
                     head.time >= found?.time ?? .min, let call = try? CallRecord(bytes)
                 else { return }
                 found = call
@@ -69,9 +69,7 @@ struct CallPacks {
             newest.beginPack()
             CallList.each(in: pack) { call in
                 seen += 1
-                guard var reader = try? CallReader(call), let head = try? reader.head(), head.time >= since else {
-                    return
-                }
+                guard let head = CallReader.head(of: call), head.time >= since else { return }
                 if let key, head.key?.elementsEqual(key) != true { return }
                 newest.add(call, time: head.time)
             }
@@ -80,7 +78,7 @@ struct CallPacks {
         return newest.records
     }
 
-    /// Calls `body` with every call that came at or after a time, in no order.
+    /// Calls `body` with every call from the second of a time on, in no order; some of that second may have come before it.
     func each(since: Int64, _ body: (UnsafeRawBufferPointer) -> Void) throws {
         try packs("WHERE number >= ?", [CallTables.number(of: since)]) { _, pack in
             CallList.each(in: pack, body)

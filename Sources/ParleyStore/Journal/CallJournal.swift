@@ -154,8 +154,7 @@ final class CallJournal: @unchecked Sendable {
         return id.withUTF8 { id in
             var found: UnsafeRawBufferPointer?
             JournalFrame.calls(in: bytes) { call in
-                guard var reader = try? CallReader(call), let head = try? reader.head() else { return }
-                if head.id.elementsEqual(id) { found = call }
+                if let head = CallReader.head(of: call), head.id.elementsEqual(id) { found = call }
             }
             return found.flatMap { try? CallRecord($0) }
         }
