@@ -10,7 +10,6 @@ import ParleyCore
 /// `@unchecked Sendable`: every method runs on the event loop of the connection, where its task runs too.
 final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
 
     /// Requests that may wait on a connection before it stops reading (pipelining).
     private static let queueLimit = 4
@@ -18,7 +17,10 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private static let lingerTime = TimeAmount.seconds(2)
 
     let shard: Shard
-    private(set) var context: ChannelHandlerContext?
+    private var context: ChannelHandlerContext?
+    private var outlet: Outlet?
+    /// Whether the connection has no TLS.
+    private let isPlain: Bool
     /// Signalled with every event, the close of the connection and an abort included.
     private let waiter: Waiter
     private var task: Task<Void, Never>?
@@ -46,8 +48,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// The response being written.
     var response = Response()
 
-    init(shard: Shard, headLimit: Int) {
+    init(shard: Shard, headLimit: Int, isPlain: Bool) {
         self.shard = shard
+        self.isPlain = isPlain
         framing = RequestFraming(headLimit: headLimit)
         self.waiter = Waiter(shard.loop)
     }
@@ -119,16 +122,22 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// Sends bytes as they are.
     func write(_ bytes: ByteBuffer) {
-        guard let context, !isClosed else { return }
+        guard let outlet, !isClosed else { return }
         lastWrite = .now()
-        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        outlet.write(bytes)
+    }
+
+    /// Sends bytes that lie in two places.
+    func write(_ first: ByteBuffer, _ second: ByteBuffer) {
+        guard let outlet, !isClosed else { return }
+        lastWrite = .now()
+        outlet.write(first, second)
     }
 
     /// Closes once everything was sent.
     func finish() {
-        guard let context, !isClosed else { return }
-        // The empty write completes after all others.
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in self.close() }
+        guard let outlet, !isClosed else { return }
+        outlet.whenSent { self.close() }
     }
 
     /// Ends a connection on which the client may still be sending: it gets time to read the answer first, since closing
@@ -165,6 +174,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        outlet = Outlet(context, isPlain: isPlain)
         shard.clients.add(self)
         shard.gateway.opened()
         task = shard.run { await self.serve() }
@@ -172,6 +182,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        outlet = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

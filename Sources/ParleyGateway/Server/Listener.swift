@@ -50,7 +50,8 @@ struct Listener {
         }
         let pipeline = channel.pipeline.syncOperations
         if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-        try pipeline.addHandler(ClientConnection(shard: shard, headLimit: settings.headerLimit))
+        try pipeline.addHandler(
+            ClientConnection(shard: shard, headLimit: settings.headerLimit, isPlain: tls == nil))
     }
 
     /// The server's certificate and key, from PEM files.

@@ -79,8 +79,7 @@ extension ClientConnection {
             out.writeImmutableBuffer(body)
             write(out)
         } else {
-            context?.write(wrapOutboundOut(out), promise: nil)
-            write(body)
+            write(out, body)
         }
     }
 
@@ -121,8 +120,7 @@ extension ClientConnection {
             lead.writeImmutableBuffer(piece.bytes)
             write(lead)
         } else {
-            context?.write(wrapOutboundOut(lead), promise: nil)
-            write(piece.bytes)
+            write(lead, piece.bytes)
         }
     }
 }

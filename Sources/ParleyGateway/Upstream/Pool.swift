@@ -14,7 +14,7 @@ final class Pool: @unchecked Sendable {
     private static let idleCount = 512
 
     unowned let shard: Shard
-    private let endpoint: Endpoint
+    let endpoint: Endpoint
     private let limit: EndpointLimit?
     /// Idle connections; the one used last is taken first, so that the others can expire.
     private var idle: [UpstreamConnection] = []

@@ -10,13 +10,13 @@ import ParleyCore
 /// `@unchecked Sendable`: every method runs on the event loop of its channel, where its shard and its pool live too.
 final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
 
     /// Bodies up to this size are sent in one buffer with the head.
     private static let joinLimit = 32 << 10
 
     private let pool: Pool
     private var context: ChannelHandlerContext?
+    private var outlet: Outlet?
     private var framing = ResponseFraming()
     private var current: UpstreamStream?
     private var isReading = true
@@ -44,7 +44,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     /// Sends a request whose answer fills `stream`.
     func send(_ request: UpstreamRequest, filling stream: UpstreamStream) {
-        guard let context, isActive else {
+        guard let outlet, isActive else {
             stream.fail(Self.closedEarly)
             return
         }
@@ -69,11 +69,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         }
         out.writeStaticString("\r\n")
         if let body, length > Self.joinLimit {
-            context.write(wrapOutboundOut(out), promise: nil)
-            context.writeAndFlush(wrapOutboundOut(body), promise: nil)
+            outlet.write(out, body)
         } else {
             if let body { out.writeImmutableBuffer(body) }
-            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+            outlet.write(out)
         }
         shard.spare.give(back: out)
     }
@@ -103,10 +102,12 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        outlet = Outlet(context, isPlain: !pool.endpoint.isSecure)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        outlet = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -218,6 +219,8 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         guard let upload else { return true }
         self.upload = nil
         upload.stop()
+        // Its last bytes may still wait in the channel.
+        outlet?.followChannel()
         return upload.isComplete
     }
 

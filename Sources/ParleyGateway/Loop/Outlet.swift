@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Parley, an LLM gateway.
+
+import Glibc
+import NIOCore
+import NIOPosix
+
+/// A connection's way out: straight into its socket as long as the socket takes everything, through its channel otherwise.
+///
+/// A channel's pipeline and its queue of pending writes cost 2,900 instructions and some sixty reference counts a write;
+/// the system call that they come to costs less. What the socket does not take at once goes to the channel, which waits,
+/// tells of back-pressure and finds out what is wrong; until all of that has left, everything else follows it there.
+///
+/// Used only on the event loop of its connection.
+final class Outlet {
+    private let context: ChannelHandlerContext
+    /// The socket, for connections without TLS; asked for its descriptor at every write, which it refuses once it is closed.
+    private let socket: (any NIOTransportAccessibleChannelCore<NIOBSDSocket.Handle>)?
+    /// Writes that the channel has not completed.
+    private var queued = 0
+
+    /// The way out of the connection whose handler has this context.
+    ///
+    /// - Parameter isPlain: whether bytes leave as they are: no other handler changes them on their way.
+    init(_ context: ChannelHandlerContext, isPlain: Bool) {
+        self.context = context
+        socket = isPlain ? context.channel._channelCore as? any NIOTransportAccessibleChannelCore<NIOBSDSocket.Handle> : nil
+    }
+
+    /// Sends bytes.
+    func write(_ bytes: ByteBuffer) {
+        let sent = send { socket in
+            bytes.withUnsafeReadableBytes { Glibc.send(socket, $0.baseAddress, $0.count, Self.flags) }
+        }
+        if sent < bytes.readableBytes { enqueue(bytes.dropping(sent)) }
+    }
+
+    /// Sends bytes that lie in two places, without putting them together first.
+    func write(_ first: ByteBuffer, _ second: ByteBuffer) {
+        let sent = send { socket in
+            first.withUnsafeReadableBytes { first in
+                second.withUnsafeReadableBytes { second in Self.send(first, second, to: socket) }
+            }
+        }
+        let left = first.readableBytes - sent
+        if left > 0 {
+            context.write(NIOAny(first.dropping(sent)), promise: nil)
+            enqueue(second)
+        } else if -left < second.readableBytes {
+            enqueue(second.dropping(-left))
+        }
+    }
+
+    /// Makes what is written from now on wait for all that was written to the channel past this outlet.
+    func followChannel() {
+        enqueue(ByteBuffer())
+    }
+
+    /// Does something once everything has left, or cannot leave any more.
+    func whenSent(_ action: @escaping () -> Void) {
+        // An empty write completes after all others.
+        context.writeAndFlush(NIOAny(ByteBuffer())).assumeIsolated().whenComplete { _ in action() }
+    }
+
+    private static let flags = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)
+
+    /// Lets the socket take what it takes.
+    ///
+    /// - Returns: how many bytes it took; none where it is full, broken, or not to be used. The channel will see why.
+    private func send(_ body: (CInt) -> Int) -> Int {
+        guard queued == 0, let socket, let count = try? socket.withUnsafeTransport(body) else { return 0 }
+        return max(count, 0)
+    }
+
+    private static func send(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, to socket: CInt
+    ) -> Int {
+        withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { parts in
+            parts[0] = iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count)
+            parts[1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+            var message = msghdr()
+            message.msg_iov = parts.baseAddress
+            message.msg_iovlen = parts.count
+            return sendmsg(socket, &message, flags)
+        }
+    }
+
+    private func enqueue(_ bytes: ByteBuffer) {
+        queued += 1
+        context.writeAndFlush(NIOAny(bytes)).assumeIsolated().whenComplete { _ in self.queued -= 1 }
+    }
+}
+
+extension ByteBuffer {
+    /// What is readable behind the first `count` bytes.
+    fileprivate func dropping(_ count: Int) -> ByteBuffer {
+        var rest = self
+        rest.moveReaderIndex(forwardBy: count)
+        return rest
+    }
+}
