@@ -202,7 +202,9 @@ final class Exchange {
 
     // Apart from `generate`, whose frame lies below everything that waits for an answer.
     @inline(never)
-    private func conversation(_ asked: Asked) throws(ParleyError) -> String? { try conversationID(asked.intake?.conversation) }
+    private func conversation(_ asked: Asked) throws(ParleyError) -> String? {
+        try conversationID(asked.intake?.conversation)
+    }
 
     @inline(never)
     private func read(_ asked: Asked) throws(ParleyError) {

@@ -14,9 +14,12 @@ import NIOPosix
 ///
 /// Used only on the event loop of its connection.
 final class DirectSocket {
+    private typealias Socket = NIOTransportAccessibleChannelCore<NIOBSDSocket.Handle>
+
     private let context: ChannelHandlerContext
-    /// The socket, for connections without TLS; asked for its descriptor at every write, which it refuses once it is closed.
-    private let socket: (any NIOTransportAccessibleChannelCore<NIOBSDSocket.Handle>)?
+    /// Nil where bytes must not go past the pipeline. It is asked for its descriptor at every write, which it refuses once
+    /// it is closed: the number may be another connection's by then.
+    private let socket: (any Socket)?
     /// Writes that the channel has not completed.
     private var queued = 0
 
@@ -25,7 +28,7 @@ final class DirectSocket {
     /// - Parameter isPlain: whether bytes leave as they are: no other handler changes them on their way.
     init(_ context: ChannelHandlerContext, isPlain: Bool) {
         self.context = context
-        socket = isPlain ? context.channel._channelCore as? any NIOTransportAccessibleChannelCore<NIOBSDSocket.Handle> : nil
+        socket = isPlain ? context.channel._channelCore as? any Socket : nil
     }
 
     /// Sends bytes.
