@@ -28,6 +28,14 @@ enum CallTables {
         }
     }
 
+    /// Files of journals are written over since, and a position belongs to one use of its file; before, each had one, of
+    /// number zero.
+    static func countUses(in database: Database) throws {
+        try database.alter(table: "journals") { table in
+            table.add(column: "generation", .integer).notNull().defaults(to: 0)
+        }
+    }
+
     /// Which second of 1024 milliseconds a time is in.
     static func second(of time: Int64) -> Int64 { min(max(time, 0), 1 << 50) >> 10 }
 
