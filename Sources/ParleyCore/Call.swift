@@ -175,6 +175,9 @@ extension Call {
         set { own.fields.request = newValue }
     }
 
+    /// Whether a composition changed the request, so that there is a `request`.
+    public var isRewritten: Bool { storage.fields.request != nil }
+
     /// The request as the client sent it, where `body` was filled up with a conversation that Parley keeps: what an
     /// answer repeats of its request is repeated from here.
     public var original: ByteBuffer? {

@@ -113,6 +113,19 @@ public final class CallTrace: Sendable {
         var degraded: [String] = []
         var limit: Int
         var total = 0
+
+        /// Counts an attempt, where another one may be made.
+        mutating func mayBegin() -> Bool {
+            guard total < limit else { return false }
+            total += 1
+            return true
+        }
+
+        /// Adds an attempt, and gives its number.
+        mutating func begin(_ upstream: String) -> Int {
+            attempts.append(Attempt(upstream: upstream, began: .now()))
+            return attempts.count - 1
+        }
     }
 
     /// How many attempts one request may cost where nobody says otherwise.
@@ -187,20 +200,20 @@ public final class CallTrace: Sendable {
     /// - Returns: its number, by which its end is told.
     /// - Throws: `internalError` with the code `call_limit_exceeded` where the call has made all that it may.
     public func begin(_ upstream: String) throws(ParleyError) -> Int {
-        let limit = (root ?? self).state.withLock { state -> Int? in
-            guard state.total < state.limit else { return state.limit }
-            state.total += 1
-            return nil
+        if let root {
+            guard root.state.withLock({ $0.mayBegin() }) else { throw tooMany() }
+            return state.withLock { $0.begin(upstream) }
         }
-        if let limit {
-            throw ParleyError(
-                .internalError, "The request has made \(limit) calls to upstreams, the most that one may make.",
-                code: "call_limit_exceeded")
-        }
-        return state.withLock { state in
-            state.attempts.append(Attempt(upstream: upstream, began: .now()))
-            return state.attempts.count - 1
-        }
+        let number = state.withLock { $0.mayBegin() ? $0.begin(upstream) : nil }
+        guard let number else { throw tooMany() }
+        return number
+    }
+
+    private func tooMany() -> ParleyError {
+        let limit = (root ?? self).state.withLock { $0.limit }
+        return ParleyError(
+            .internalError, "The request has made \(limit) calls to upstreams, the most that one may make.",
+            code: "call_limit_exceeded")
     }
 
     /// Notes that the attempt has reached its commit point.

@@ -78,13 +78,15 @@ public protocol ArrivalReceiver: AnyObject {
 }
 
 /// A request to an upstream, ready to be framed.
-public struct UpstreamRequest: Sendable {
+///
+/// `@unchecked Sendable`: whoever makes it hands it to a connector and does not touch it again.
+public final class UpstreamRequest: @unchecked Sendable {
     /// Where to.
-    public var endpoint: Endpoint
+    public let endpoint: Endpoint
     /// The request line and the headers, each line ended by CR LF, without `content-length` and without the empty line.
     public var head: ByteBuffer
     /// The body; nil for methods without one.
-    public var body: ByteBuffer?
+    public let body: ByteBuffer?
     /// A body that is sent while it arrives, in place of `body`.
     public var upload: UpstreamUpload?
     /// Whether sending it twice does no harm, so that a stale connection may be replaced at any time.
@@ -92,9 +94,9 @@ public struct UpstreamRequest: Sendable {
     /// Whether it asks for a WebSocket. Set by the connector.
     public var isUpgrade = false
     /// When the connection must stand.
-    public var connectTimeout: TimeAmount
+    public let connectTimeout: TimeAmount
     /// When the head must have arrived.
-    public var headDeadline: NIODeadline
+    public let headDeadline: NIODeadline
 
     /// A request.
     public init(

@@ -109,7 +109,7 @@ extension Dialect {
 
     /// `model` and `stream` at the top level of a JSON object.
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {
-        var intake = Intake(body, try Intake.scan(body))
+        let intake = Intake(body, try Intake.scan(body))
         intake.includeUsage = true
         return intake
     }
@@ -152,7 +152,9 @@ public struct Loss: Sendable, Equatable {
 }
 
 /// What a gateway must know of a request before it is read. The body stays bytes.
-public struct Intake: Sendable {
+///
+/// An object, since each step of a request looks at it; used by that request's task alone.
+public final class Intake {
     /// The request as it came.
     public var body: ByteBuffer
     /// What was found in it, for the layers below.
@@ -181,13 +183,14 @@ public struct Intake: Sendable {
 extension Intake {
     /// Where the members of a body are.
     ///
+    /// - Parameter known: what was found in it before, if it is of any use.
     /// - Throws: `invalid` where there is no JSON object, naming the byte at fault.
-    public static func scan(_ body: ByteBuffer) throws(ParleyError) -> JSONScan {
+    public static func scan(_ body: ByteBuffer, known: (any RequestReading)? = nil) throws(ParleyError) -> JSONScan {
         guard body.readableBytes > 0 else {
             throw ParleyError(.invalid, "The request has no body; send a JSON object.", code: "invalid_json")
         }
         do {
-            return try JSONScan(body)
+            return try JSONScan.of(body, known: known)
         } catch {
             throw ParleyError(
                 .invalid, "The body is not a JSON object: \(error.message) (at byte \(error.offset)).",
@@ -196,10 +199,10 @@ extension Intake {
     }
 
     /// `model` and `stream` of a scanned body; no usage is asked for.
-    public init(_ body: ByteBuffer, _ scan: JSONScan) {
+    public convenience init(_ body: ByteBuffer, _ scan: JSONScan) {
         self.init(
-            body: body, reading: RequestScan(scan), model: scan.member(named: "model").flatMap { scan.string($0) },
-            stream: scan.member(named: "stream").flatMap { scan.bool($0) } ?? false, includeUsage: false)
+            body: body, reading: scan, model: scan.string(named: "model"),
+            stream: scan.bool(named: "stream") ?? false, includeUsage: false)
     }
 }
 

@@ -62,7 +62,7 @@ extension Exchange {
             time: record.time, status: record.status, total: record.total, firstEvent: record.firstEvent,
             cost: record.cost, stream: record.stream)
         writer.write(
-            id: id, operation: operation.rawValue, dialect: dialect.id.name, outcome: record.outcome.rawValue,
+            id: id, operation: operation.rawValue, dialect: dialectID.name, outcome: record.outcome.rawValue,
             key: record.key, model: record.model, error: record.error, finish: record.finish, numbers, plain,
             usage: usage, arrived: request.arrived)
         ledger.settle(writer.bytes)
@@ -101,7 +101,7 @@ extension Exchange {
     }
 
     private func settled(_ operation: Operation, _ record: AccessRecord) -> SettledCall {
-        var known = CallRecord(id: id, time: record.time, operation: operation.rawValue, dialect: dialect.id.name)
+        var known = CallRecord(id: id, time: record.time, operation: operation.rawValue, dialect: dialectID.name)
         known.key = record.key
         known.model = record.model
         known.stream = record.stream

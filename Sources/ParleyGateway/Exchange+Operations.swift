@@ -13,7 +13,7 @@ extension Exchange {
     /// The length of a request in tokens.
     func countTokens(_ asked: Route.Generation, _ key: KeyRecord) async throws(ParleyError) {
         try await client.awaitBody(of: request)
-        var intake = try dialect.intake(request.takeBody())
+        let intake = try dialect.intake(request.takeBody())
         if let model = asked.model { intake.model = model }
         intake.stream = false
         try await ask(.countTokens, intake, key)
@@ -22,7 +22,7 @@ extension Exchange {
     /// Vectors for texts.
     func embed(_ asked: Route.Embedding, _ key: KeyRecord) async throws(ParleyError) {
         try await client.awaitBody(of: request)
-        var intake = try EmbeddingDialects.dialect(dialect.id).intake(request.takeBody())
+        let intake = try EmbeddingDialects.dialect(dialectID).intake(request.takeBody())
         if let model = asked.model { intake.model = model }
         intake.stream = false
         try await ask(.embed, intake, key)
@@ -37,7 +37,7 @@ extension Exchange {
         let deadline = NIODeadline.now() + (snapshot.timeouts.total ?? .minutes(10))
         var call = call(intake, name, key, deadline)
         call.operation = operation
-        if operation == .countTokens, dialect.id == .openAIResponses { _ = try await recall(&call, key) }
+        if operation == .countTokens, dialectID == .openAIResponses { _ = try await recall(&call, key) }
         relayLater(try await model.answer(call), to: call)
     }
 }

@@ -129,7 +129,7 @@ extension Exchange {
     func call(_ intake: Intake, _ name: String, _ key: KeyRecord, _ deadline: NIODeadline) -> Call {
         let head = request.head
         return Call(
-            id: id, dialect: dialect.id, operation: .chat, model: name, caller: key.name, stream: intake.stream,
+            id: id, dialect: dialectID, operation: .chat, model: name, caller: key.name, stream: intake.stream,
             includeUsage: intake.includeUsage, isStrict: head.isStrict ?? snapshot.isStrict, body: intake.body,
             reading: intake.reading, overrides: key.overrides, headers: head.passed, deadline: deadline,
             connector: shard, trace: trace, forms: ClientForms.shared, caching: head.caching)

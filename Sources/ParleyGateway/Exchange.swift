@@ -20,7 +20,11 @@ final class Exchange {
     /// The request's id: the client's own, or one of ours.
     let id: String
     /// The dialect that answers and errors are written in.
-    var dialect: any Dialect = Dialects.openAIChat
+    var dialect: any Dialect = Dialects.openAIChat {
+        didSet { dialectID = dialect.id }
+    }
+    /// Which one that is; kept, since to ask a dialect is to copy it first.
+    private(set) var dialectID = DialectID.openAIChat
     /// Whether the client wants a stream as one JSON array, and so an error as its only element.
     var isArray = false
     var record: AccessRecord
@@ -191,14 +195,14 @@ final class Exchange {
         }
         // 5. Admit: limits and budgets will be asked here.
         var call = try prepare(asked)
-        if dialect.id == .openAIResponses { asked.isKept = try await recall(&call, asked.key) }
+        if dialectID == .openAIResponses { asked.isKept = try await recall(&call, asked.key) }
         // 6. Answer: returns at the first meaningful event.
         commit(try await model.answer(call), to: call, asked)
     }
 
     // Apart from `generate`, whose frame lies below everything that waits for an answer.
     @inline(never)
-    private func conversation(_ asked: Asked) throws(ParleyError) -> String? { try conversationID(asked.intake) }
+    private func conversation(_ asked: Asked) throws(ParleyError) -> String? { try conversationID(asked.intake?.conversation) }
 
     @inline(never)
     private func read(_ asked: Asked) throws(ParleyError) {

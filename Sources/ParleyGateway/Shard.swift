@@ -158,7 +158,6 @@ extension Shard: Connector {
 
     func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening {
         let handshake = WebSocketHandshake()
-        var request = request
         handshake.write(to: &request.head)
         request.isUpgrade = true
         // Nothing is said on a socket before it is open.

@@ -96,6 +96,8 @@ public final class Face: Sendable {
     public let estimatesUsage: Bool
     /// What `authorize` would give for each key of the provider, where that is the same for every request; else empty.
     private let heads: [ByteBuffer]
+    /// The way of answers that are passed on, made once for all requests.
+    private let relayed: UpstreamRoute?
 
     /// A face whose requests are always written anew.
     public init(
@@ -103,6 +105,7 @@ public final class Face: Sendable {
     ) {
         self.dialect = dialect
         relaying = nil
+        relayed = nil
         self.target = target
         self.opener = opener
         self.estimatesUsage = estimatesUsage
@@ -118,10 +121,17 @@ public final class Face: Sendable {
     ) {
         self.dialect = dialect
         relaying = dialect
+        relayed = UpstreamRoute(same: dialect, relays: true, stripsUsage: false)
         self.target = target
         self.opener = opener
         self.estimatesUsage = estimatesUsage
         self.heads = heads
+    }
+
+    /// The way of an answer to a client that speaks the same.
+    func route(relays: Bool, stripsUsage: Bool, by dialect: any RelayingDialect) -> UpstreamRoute {
+        if relays, !stripsUsage, let relayed { return relayed }
+        return UpstreamRoute(same: dialect, relays: relays, stripsUsage: stripsUsage)
     }
 
     /// The head of a request with this key; nil where `authorize` must be asked.

@@ -17,12 +17,7 @@ extension Anthropic: RelayingDialect {
         _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
-        let scan: JSONScan
-        if let known = reading as? RequestScan, known.scan.isScan(of: body) {
-            scan = known.scan
-        } else {
-            scan = try Intake.scan(body)
-        }
+        let scan = try Intake.scan(body, known: reading)
         var splice = AnthropicSplice(scan)
         splice.setModel(model)
         splice.setStream(stream)
@@ -54,7 +49,7 @@ extension Anthropic: RelayingDialect {
         var usage = AnthropicUsage()
         if let object = scan.object("usage") { usage.merge(object) }
         observed.usage = usage.neutral
-        observed.finish = scan.member(named: "stop_reason").flatMap { scan.string($0) }
+        observed.finish = scan.string(named: "stop_reason")
         observed.isMeaningful = true
         observed.isComplete = true
         return observed
@@ -80,7 +75,7 @@ struct AnthropicSplice {
     }
 
     mutating func setStream(_ stream: Bool) {
-        let current = scan.member(named: "stream").flatMap { scan.bool($0) } ?? false
+        let current = scan.bool(named: "stream") ?? false
         if current != stream { edits.append(.set("stream", json: stream ? "true" : "false")) }
     }
 

@@ -19,7 +19,7 @@ struct AnthropicTap: FrameTap {
             throw ParleyError(
                 .upstreamUnavailable, "The upstream sent a stream event that is not JSON (byte \(error.offset)).")
         }
-        let type = scan.member(named: "type").flatMap { scan.string($0) }
+        let type = scan.string(named: "type")
         switch type {
         case "content_block_delta": observed.isMeaningful = true
         case "content_block_start": noteStart(scan)

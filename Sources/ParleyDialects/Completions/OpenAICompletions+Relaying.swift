@@ -17,12 +17,7 @@ extension OpenAICompletions: RelayingDialect {
         _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
-        let scan: JSONScan
-        if let known = reading as? RequestScan, known.scan.isScan(of: body) {
-            scan = known.scan
-        } else {
-            scan = try Intake.scan(body)
-        }
+        let scan = try Intake.scan(body, known: reading)
         let overrides = overrides.filter { CompletionsRequest.takesOverride($0.name) }
         let edits = try OpenAIChat(quirks: quirks).requestEdits(
             scan: scan, model: model, stream: stream, overrides: overrides, dropped: &dropped)

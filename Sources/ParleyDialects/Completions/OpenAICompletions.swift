@@ -62,10 +62,8 @@ public struct OpenAICompletions: Dialect {
     /// - Throws: `invalid`, naming the byte at fault.
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {
         let scan = try Intake.scan(body)
-        var intake = Intake(body, scan)
-        if intake.stream, let options = scan.member(named: "stream_options"), let value = try? scan.value(options) {
-            intake.includeUsage = value["include_usage"]?.bool ?? false
-        }
+        let intake = Intake(body, scan)
+        if intake.stream { intake.includeUsage = OpenAIChat.asksForUsage(scan) }
         return intake
     }
 

@@ -61,8 +61,7 @@ public struct Gemini: Dialect {
 
     /// Checks that the body is an object; the model and the stream are in the path.
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {
-        let scan = try Intake.scan(body)
-        return Intake(body: body, reading: RequestScan(scan), model: nil, stream: false, includeUsage: true)
+        Intake(body: body, reading: try Intake.scan(body), model: nil, stream: false, includeUsage: true)
     }
 
     /// Reads a client's request; what only this dialect knows goes to `extras`.

@@ -81,8 +81,7 @@ public struct AdjustedChat: RelayingDialect {
         _ body: ByteBuffer, reading: (any RequestReading)?, model: String, stream: Bool, overrides: [FieldOverride],
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
-        let known = (reading as? RequestScan).flatMap { $0.scan.isScan(of: body) ? $0.scan : nil }
-        guard let scan = known ?? (try? JSONScan(body)),
+        guard let scan = try? JSONScan.of(body, known: reading),
             !adjustment.concerns(scan, model: model, stream: stream, overrides: overrides)
         else { return nil }
         return try chat.splice(

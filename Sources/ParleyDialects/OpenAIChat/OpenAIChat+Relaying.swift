@@ -18,12 +18,9 @@ extension OpenAIChat: RelayingDialect {
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
         guard !needsRewriting(body) else { return nil }
-        if let known = reading as? RequestScan, known.scan.isScan(of: body) {
-            return try edited(scan: known.scan, model: model, stream: stream, overrides: overrides, dropped: &dropped)
-        }
         let scan: JSONScan
         do {
-            scan = try JSONScan(body)
+            scan = try .of(body, known: reading)
         } catch {
             throw ParleyError(
                 .invalid, "The body is not valid JSON: \(error.message) at byte \(error.offset).")

@@ -60,17 +60,9 @@ public struct OpenAIChat: Dialect {
     public func intake(_ body: ByteBuffer) throws(ParleyError) -> Intake {
         let scan = try Intake.scan(body)
         try OpenAIChat.validate(scan: scan)
-        var intake = Intake(body, scan)
-        if intake.stream, let options = scan.member(named: "stream_options"), let value = try? scan.value(options) {
-            intake.includeUsage = value["include_usage"]?.bool ?? false
-        }
-        if let member = scan.member(named: "conversation_id"), !scan.isNull(member) {
-            guard let id = scan.string(member) else {
-                let value = (try? scan.value(member)) ?? .null
-                throw RequestFault.type("conversation_id", expected: "a string", got: value)
-            }
-            intake.conversation = id
-        }
+        let intake = Intake(body, scan)
+        if intake.stream { intake.includeUsage = Self.asksForUsage(scan) }
+        intake.conversation = try Self.conversation(scan)
         return intake
     }
 
@@ -158,6 +150,23 @@ public struct OpenAIChat: Dialect {
 }
 
 extension OpenAIChat {
+    /// Whether a request asks for usage at the end of its stream.
+    static func asksForUsage(_ scan: JSONScan) -> Bool {
+        guard let options = scan.member(named: "stream_options"), let value = try? scan.value(options) else {
+            return false
+        }
+        return value["include_usage"]?.bool ?? false
+    }
+
+    private static func conversation(_ scan: JSONScan) throws(ParleyError) -> String? {
+        guard let member = scan.member(named: "conversation_id"), !scan.isNull(member) else { return nil }
+        guard let id = scan.string(member) else {
+            let value = (try? scan.value(member)) ?? .null
+            throw RequestFault.type("conversation_id", expected: "a string", got: value)
+        }
+        return id
+    }
+
     /// The failure for a body that is not JSON.
     static func unreadable(_ error: JSONError) -> ParleyError {
         ParleyError(

@@ -161,7 +161,7 @@ private struct RequestEditor {
     }
 
     mutating func setStream(_ stream: Bool) {
-        let current = scan.member(named: "stream").flatMap { scan.bool($0) }
+        let current = scan.bool(named: "stream")
         if (current ?? false) != stream { edits.append(.set("stream", json: stream ? "true" : "false")) }
         let options = scan.member(named: "stream_options")
         guard stream, quirks.streamOptions else {

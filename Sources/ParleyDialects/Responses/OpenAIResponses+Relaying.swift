@@ -19,12 +19,7 @@ extension OpenAIResponses: RelayingDialect {
         dropped: inout [String]
     ) throws(ParleyError) -> ByteBuffer? {
         guard !ReasoningSeal.occurs(in: body) else { return nil }
-        let scan: JSONScan
-        if let known = reading as? RequestScan, known.scan.isScan(of: body) {
-            scan = known.scan
-        } else {
-            scan = try Intake.scan(body)
-        }
+        let scan = try Intake.scan(body, known: reading)
         var editor = ResponsesEditor(scan: scan)
         guard editor.apply(overrides) else { return nil }
         editor.set(model: model, stream: stream)

@@ -27,7 +27,7 @@ public struct OpenAIResponses: Dialect {
             throw OpenAIChat.unreadable(error)
         }
         try Self.check(scan)
-        var intake = Intake(body, scan)
+        let intake = Intake(body, scan)
         intake.includeUsage = true
         return intake
     }

@@ -15,13 +15,12 @@ public enum RequestLook {
 
     /// The end user that a request names: `user`, or `metadata.user_id` in Anthropic's dialect.
     public static func user(in body: ByteBuffer, reading: (any RequestReading)?, dialect: DialectID) -> String? {
-        let known = (reading as? RequestScan).flatMap { $0.scan.isScan(of: body) ? $0.scan : nil }
-        guard let scan = known ?? (try? JSONScan(body)) else { return nil }
+        guard let scan = try? JSONScan.of(body, known: reading) else { return nil }
         if dialect == .anthropic {
             guard let metadata = scan.object("metadata") else { return nil }
             return metadata.member(named: "user_id").flatMap { metadata.string($0) }
         }
-        return scan.member(named: "user").flatMap { scan.string($0) }
+        return scan.string(named: "user")
     }
 
     /// Whether a request may hold what only the origin of an earlier turn can read. Says yes too often rather than too

@@ -13,7 +13,7 @@ extension Exchange {
     func answerModels(_ key: KeyRecord) async throws(ParleyError) {
         await snapshot.lists.refreshIfNeeded(through: shard)
         let names = names(for: key)
-        switch dialect.id {
+        switch dialectID {
         case .anthropic:
             let target = request.head.target
             let page = try AnthropicModelList.page(of: names, id: { $0 }, query: { Route.query($0, of: target) })
@@ -35,7 +35,7 @@ extension Exchange {
         // A whole forced name does not hide what the others are; one with a `*` says where the name is looked for.
         let isOpen = key.forcedModel?.contains("*") ?? false
         _ = try await resolve(isOpen ? key.forced(name) ?? name : name, key)
-        switch dialect.id {
+        switch dialectID {
         case .anthropic: answer(AnthropicModelList.model(name, created: created(name)))
         case .gemini: answer(GeminiModelList.model(name))
         default: answer(entry(name))

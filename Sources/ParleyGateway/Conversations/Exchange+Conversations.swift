@@ -15,9 +15,10 @@ import ParleyWire
 extension Exchange {
     /// The conversation that the request goes on with; nil where it brings its own history.
     ///
+    /// - Parameter named: the one that its body names.
     /// - Throws: `invalid` for what is no id.
-    func conversationID(_ intake: Intake?) throws(ParleyError) -> String? {
-        guard let id = intake?.conversation ?? request.head.conversation else { return nil }
+    func conversationID(_ named: String?) throws(ParleyError) -> String? {
+        guard let id = named ?? request.head.conversation else { return nil }
         guard ConversationID.isAcceptable(id) else {
             throw ParleyError(
                 .invalid,

@@ -11,6 +11,8 @@ import NIOCore
 final class Waiter: @unchecked Sendable {
     private let loop: any EventLoop
     private var continuation: UnsafeContinuation<Void, Never>?
+    /// Whether the task was cancelled while it waited, or before. Only a hint: a late one may come from another task's wait.
+    private(set) var isCancelled = false
 
     init(_ loop: any EventLoop) {
         self.loop = loop
@@ -26,6 +28,11 @@ final class Waiter: @unchecked Sendable {
         waiting.resume()
     }
 
+    private func cancel() {
+        isCancelled = true
+        signal()
+    }
+
     /// Waits for the next signal. For tasks that whoever cancels them signals too.
     func waitForSignal() async {
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
@@ -39,9 +46,11 @@ final class Waiter: @unchecked Sendable {
 
     /// Waits for the next signal or for the task's cancellation.
     func wait() async {
+        isCancelled = false
         await withTaskCancellationHandler {
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-                if Task.isCancelled || self.continuation != nil {
+                // For a task that was cancelled before, the handler below has run already.
+                if isCancelled || self.continuation != nil {
                     continuation.resume()
                 } else {
                     self.continuation = continuation
@@ -49,9 +58,9 @@ final class Waiter: @unchecked Sendable {
             }
         } onCancel: {
             if loop.inEventLoop {
-                signal()
+                cancel()
             } else {
-                loop.execute { self.signal() }
+                loop.execute { self.cancel() }
             }
         }
     }

@@ -55,7 +55,7 @@ extension Exchange {
         operation = .pass
         let total = snapshot.timeouts.total ?? .minutes(10)
         var call = Call(
-            id: id, dialect: dialect.id, operation: .pass(passed), model: choice.name ?? "", stream: false,
+            id: id, dialect: dialectID, operation: .pass(passed), model: choice.name ?? "", stream: false,
             includeUsage: false, body: opening.body, deadline: .now() + total, connector: shard, trace: trace)
         call.headers = request.head.passed
         if request.isUpload, !request.isComplete {

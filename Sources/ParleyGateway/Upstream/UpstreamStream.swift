@@ -108,7 +108,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         isAwaited = true
         await waiter.wait()
         isAwaited = false
-        if Task.isCancelled, !isEnded {
+        if waiter.isCancelled, Task.isCancelled, !isEnded {
             cancel()
             throw ParleyError(.cancelled, "The request was cancelled.")
         }

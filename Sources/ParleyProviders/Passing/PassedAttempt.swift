@@ -30,7 +30,7 @@ struct PassedAttempt {
             head.writeString("\(field.name): \(field.value)\r\n")
         }
         // A picture or a long recording is answered in one piece, late: the head may take as long as everything.
-        var outgoing = UpstreamRequest(
+        let outgoing = UpstreamRequest(
             endpoint: target.endpoint, head: head, body: body, isIdempotent: request.method == "GET",
             connectTimeout: limits.connect, headDeadline: limits.total)
         if let upload = call.upload {

@@ -5,40 +5,31 @@ import NIOCore
 import ParleyCore
 import ParleyDialects
 
-/// The way an answer takes from the upstream's dialect to the client.
-enum UpstreamRoute {
-    /// Both speak the same. Answers are passed on as they are where `relays`, without the usage that only Parley asked
-    /// for where `stripsUsage`.
-    case same(any RelayingDialect, relays: Bool, stripsUsage: Bool)
-    /// Each has its own.
-    case translated(upstream: any Dialect, client: any Dialect)
-
+/// The way an answer takes from the upstream's dialect to the client. An object, since it goes from step to step.
+final class UpstreamRoute: Sendable {
     /// What the upstream speaks.
-    var upstream: any Dialect {
-        switch self {
-        case .same(let dialect, _, _): dialect
-        case .translated(let upstream, _): upstream
-        }
-    }
-
+    let upstream: any Dialect
     /// What the client speaks.
-    var client: any Dialect {
-        switch self {
-        case .same(let dialect, _, _): dialect
-        case .translated(_, let client): client
-        }
+    let client: any Dialect
+    /// The dialect in which answers are passed on as they are; nil where they are written anew.
+    let relaying: (any RelayingDialect)?
+    /// Whether a relay takes out the usage that only Parley asked for.
+    let stripsUsage: Bool
+
+    /// Both speak the same. Answers are passed on as they are where `relays`.
+    init(same dialect: any RelayingDialect, relays: Bool, stripsUsage: Bool) {
+        upstream = dialect
+        client = dialect
+        relaying = relays ? dialect : nil
+        self.stripsUsage = stripsUsage
     }
 
-    /// The dialect in which answers are passed on; nil where they are written anew.
-    var relaying: (any RelayingDialect)? {
-        if case .same(let dialect, relays: true, _) = self { return dialect }
-        return nil
-    }
-
-    /// Whether a relay takes usage out.
-    var stripsUsage: Bool {
-        if case .same(_, _, let strips) = self { return strips }
-        return false
+    /// Each has its own.
+    init(from upstream: any Dialect, to client: any Dialect) {
+        self.upstream = upstream
+        self.client = client
+        relaying = nil
+        stripsUsage = false
     }
 
     /// A request that is ready to be sent.
@@ -77,14 +68,14 @@ enum UpstreamRoute {
         guard let relaying = face.relaying, relaying.id == call.dialect else {
             let client = try Dialects.dialect(call.dialect)
             return try encoded(
-                call, provider, face, .translated(upstream: face.dialect, client: client), model, &dropped)
+                call, provider, face, UpstreamRoute(from: face.dialect, to: client), model, &dropped)
         }
         var relays = false
         // What is missing can only be put into an answer that is written anew.
         if case .client = call.form, !face.estimatesUsage { relays = relaying.relays(call) }
         let strips = relays && call.stream && !call.includeUsage && relaying.asksForUsage
-        let route = UpstreamRoute.same(relaying, relays: relays, stripsUsage: strips)
-        if call.request == nil, !face.estimatesUsage,
+        let route = face.route(relays: relays, stripsUsage: strips, by: relaying)
+        if !call.isRewritten, !face.estimatesUsage,
             let body = try relaying.splice(
                 call.body, reading: call.reading, model: model, stream: call.stream, overrides: call.overrides,
                 dropped: &dropped)

@@ -18,14 +18,20 @@ public struct JSONMember: Sendable {
 /// An object's members by position, found without building a tree: what a request needs that is passed on as it came.
 ///
 /// The whole text is checked on the way (structure, strings, UTF-8, numbers, at most 128 levels), so that what passes
-/// is JSON for whoever reads it next.
-public struct JSONScan: Sendable {
+/// is JSON for whoever reads it next. An object, since it travels with a request for those who look at it again.
+public final class JSONScan: RequestReading {
     /// The scanned text.
     public let bytes: ByteBuffer
     /// Every member of the object in order, repeated keys included.
     public let members: [JSONMember]
     /// Behind the object's opening brace.
     let opening: Int
+
+    /// The scan of a text: the one that was made before, where it is of these very bytes.
+    public static func of(_ bytes: ByteBuffer, known: (any RequestReading)?) throws(JSONError) -> JSONScan {
+        if let known = known as? JSONScan, known.isScan(of: bytes) { return known }
+        return try JSONScan(bytes)
+    }
 
     /// Scans a text that is one object.
     public init(_ bytes: ByteBuffer) throws(JSONError) {
@@ -47,7 +53,7 @@ public struct JSONScan: Sendable {
 
     /// Whether this is a scan of these very bytes: the same ones in memory, which nobody can have changed since, as the
     /// scan shares them.
-    public func isScan(of other: ByteBuffer) -> Bool {
+    func isScan(of other: ByteBuffer) -> Bool {
         bytes.withUnsafeReadableBytes { mine in
             other.withUnsafeReadableBytes { theirs in
                 mine.baseAddress == theirs.baseAddress && mine.count == theirs.count
@@ -106,6 +112,18 @@ extension JSONScan {
         bytes.withUnsafeReadableBytes { JSONText($0).string(member.value) }
     }
 
+    /// The value of the member `name` as text without escapes; nil where it is no string.
+    public func string(named name: StaticString) -> String? {
+        guard let member = member(named: name) else { return nil }
+        return string(member)
+    }
+
+    /// The truth value of the member `name`; nil where it has none.
+    public func bool(named name: StaticString) -> Bool? {
+        guard let member = member(named: name) else { return nil }
+        return bool(member)
+    }
+
     /// The member's truth value; nil where it has none.
     public func bool(_ member: JSONMember) -> Bool? {
         switch first(member) {
@@ -146,16 +164,5 @@ extension JSONScan {
             guard range.upperBound <= raw.count, let reader = JSONReader(raw, at: range.lowerBound) else { return nil }
             return body(reader)
         }
-    }
-}
-
-/// A scan that travels with a request, so that whoever comes later need not repeat it.
-public final class RequestScan: RequestReading {
-    /// The scan.
-    public let scan: JSONScan
-
-    /// Keeps a scan.
-    public init(_ scan: JSONScan) {
-        self.scan = scan
     }
 }
