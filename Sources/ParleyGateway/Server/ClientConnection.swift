@@ -18,7 +18,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     let shard: Shard
     private var context: ChannelHandlerContext?
-    private var outlet: Outlet?
+    private var socket: DirectSocket?
     /// Whether the connection has no TLS.
     private let isPlain: Bool
     /// Signalled with every event, the close of the connection and an abort included.
@@ -122,22 +122,22 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// Sends bytes as they are.
     func write(_ bytes: ByteBuffer) {
-        guard let outlet, !isClosed else { return }
+        guard let socket, !isClosed else { return }
         lastWrite = .now()
-        outlet.write(bytes)
+        socket.write(bytes)
     }
 
     /// Sends bytes that lie in two places.
     func write(_ first: ByteBuffer, _ second: ByteBuffer) {
-        guard let outlet, !isClosed else { return }
+        guard let socket, !isClosed else { return }
         lastWrite = .now()
-        outlet.write(first, second)
+        socket.write(first, second)
     }
 
     /// Closes once everything was sent.
     func finish() {
-        guard let outlet, !isClosed else { return }
-        outlet.whenSent { self.close() }
+        guard let socket, !isClosed else { return }
+        socket.whenSent { self.close() }
     }
 
     /// Ends a connection on which the client may still be sending: it gets time to read the answer first, since closing
@@ -174,7 +174,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        outlet = Outlet(context, isPlain: isPlain)
+        socket = DirectSocket(context, isPlain: isPlain)
         shard.clients.add(self)
         shard.gateway.opened()
         task = shard.run { await self.serve() }
@@ -182,7 +182,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        outlet = nil
+        socket = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -217,6 +217,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         gotPart = false
         upload?.changed()
         waiter.signal()
+        if isReading { socket?.readOn() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

@@ -16,7 +16,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     private let pool: Pool
     private var context: ChannelHandlerContext?
-    private var outlet: Outlet?
+    private var socket: DirectSocket?
     private var framing = ResponseFraming()
     private var current: UpstreamStream?
     private var isReading = true
@@ -44,7 +44,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     /// Sends a request whose answer fills `stream`.
     func send(_ request: UpstreamRequest, filling stream: UpstreamStream) {
-        guard let outlet, isActive else {
+        guard let socket, isActive else {
             stream.fail(Self.closedEarly)
             return
         }
@@ -69,10 +69,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         }
         out.writeStaticString("\r\n")
         if let body, length > Self.joinLimit {
-            outlet.write(out, body)
+            socket.write(out, body)
         } else {
             if let body { out.writeImmutableBuffer(body) }
-            outlet.write(out)
+            socket.write(out)
         }
         shard.spare.give(back: out)
     }
@@ -102,12 +102,12 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        outlet = Outlet(context, isPlain: !pool.endpoint.isSecure)
+        socket = DirectSocket(context, isPlain: !pool.endpoint.isSecure)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        outlet = nil
+        socket = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -144,6 +144,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     func channelReadComplete(context: ChannelHandlerContext) {
         current?.signal()
+        if isReading { socket?.readOn() }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -220,7 +221,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         self.upload = nil
         upload.stop()
         // Its last bytes may still wait in the channel.
-        outlet?.followChannel()
+        socket?.followChannel()
         return upload.isComplete
     }
 

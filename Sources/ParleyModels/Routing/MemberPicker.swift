@@ -64,7 +64,8 @@ public struct MemberPicker: Sendable {
 
     private let strategy: RouteStrategy
     private let members: [Member]
-    private let turn: UInt
+    /// How many calls the route had before this one; only `roundRobin` looks at it.
+    var turn: UInt
     /// Those that were not asked yet, in the order of groups, each in the order of the file.
     private var rest: [Int]
     /// Those that somebody else was just let to probe.
@@ -73,9 +74,7 @@ public struct MemberPicker: Sendable {
 
     /// A picker for one call.
     ///
-    /// - Parameters:
-    ///   - members: the members in the order of the file.
-    ///   - turn: how many calls the route had before this one; only `roundRobin` looks at it.
+    /// - Parameter members: the members in the order of the file.
     public init(_ strategy: RouteStrategy, members: [Member], turn: UInt = 0) {
         self.strategy = strategy
         self.members = members

@@ -98,6 +98,8 @@ final class RoutePlan: Sendable {
     let runsSeveral: Bool
     /// Whether a call can be bound to some of the members and not to others.
     let bindsCalls: Bool
+    /// The picker of a call that is bound to none of the members and sticks to none.
+    let picker: MemberPicker
 
     init(
         name: String, rules: RouteRules, members: [RouteMember], state: RouteState,
@@ -110,6 +112,8 @@ final class RoutePlan: Sendable {
         self.random = random
         hasSpecials = rules.onContextExceeded != nil || rules.onContentFilter != nil
         runsSeveral = members.count > 1 && (rules.strategy == .race || rules.hedge != nil)
+        picker = MemberPicker(
+            rules.strategy, members: members.map { MemberPicker.Member(priority: $0.priority, weight: $0.weight) })
         bindsCalls = Set(members.flatMap(\.healths).map { $0.name.prefix { $0 != "/" } }).count > 1
     }
 
@@ -153,6 +157,12 @@ struct RouteRun {
         let rules = plan.rules
         if plan.bindsCalls, call.operation == .chat { bound = Self.bound(plan, call) }
         let key = rules.affinity == .none ? nil : Stickiness.key(of: call, rules.affinity)
+        picker = bound.isEmpty && key == nil ? plan.picker : Self.picker(plan, bound, key)
+        if rules.strategy == .roundRobin { picker.turn = plan.state.takeTurn() }
+    }
+
+    private static func picker(_ plan: RoutePlan, _ bound: [Int], _ key: String?) -> MemberPicker {
+        let rules = plan.rules
         var members: [MemberPicker.Member] = []
         members.reserveCapacity(plan.members.count)
         for (index, member) in plan.members.enumerated() {
@@ -162,8 +172,7 @@ struct RouteRun {
                     priority: member.priority, weight: member.weight, isBound: bound.contains(index),
                     pull: key.map { Stickiness.pull($0, member.model.name, weight: weight) }))
         }
-        let turn = rules.strategy == .roundRobin ? plan.state.takeTurn() : 0
-        picker = MemberPicker(rules.strategy, members: members, turn: turn)
+        return MemberPicker(rules.strategy, members: members)
     }
 
     /// Whether the call is bound to some of the members.

@@ -52,17 +52,17 @@ public struct RouteRules: Sendable {
 }
 
 /// One model of a route.
-public struct RouteMember: Sendable {
+public final class RouteMember: Sendable {
     /// What answers.
-    public var model: any Model
+    public let model: any Model
     /// Members of a lower number come first.
-    public var priority: Int
+    public let priority: Int
     /// Its share under `weighted`.
-    public var weight: Double
+    public let weight: Double
     /// The upstreams below it.
-    public var healths: [UpstreamHealth]
+    public let healths: [UpstreamHealth]
     /// What the only upstream below speaks; nil where that is not known.
-    public var dialect: (@Sendable (Call) -> DialectID?)?
+    public let dialect: (@Sendable (Call) -> DialectID?)?
 
     /// A member.
     public init(
