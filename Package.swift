@@ -158,7 +158,8 @@ if Context.environment["PARLEY_FUZZ"] != nil {
         .executableTarget(
             name: "parley-fuzz",
             dependencies: [
-                "CFuzzer", "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyGateway", nio, http1,
+                "CFuzzer", "ParleyCore", "ParleyWire", "ParleyDialects", "ParleyProviders", "ParleyGateway",
+                "ParleyAccess", "ParleyStore", nio, http1,
             ],
             path: "Fuzz/parley-fuzz", swiftSettings: settings,
             // The linker that is used by default stumbles over the debug information of instrumented code.

@@ -47,7 +47,7 @@ struct FuzzTarget: Sendable {
     let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
     /// Every target.
-    static let all: [FuzzTarget] = wire + Dialects.all.flatMap(of) + EmbeddingDialects.all.map(of)
+    static let all: [FuzzTarget] = wire + ledger + Dialects.all.flatMap(of) + EmbeddingDialects.all.map(of)
 
     private static let wire: [FuzzTarget] = [
         FuzzTarget(name: "json") { bytes in
@@ -219,5 +219,5 @@ struct FuzzTarget: Sendable {
         )
     }
 
-    private static func crash(_ reason: String) -> Never { fatalError(reason) }
+    static func crash(_ reason: String) -> Never { fatalError(reason) }
 }

@@ -23,6 +23,7 @@ enum Migrations {
             try CallTables.create(in: database)
             try FormerCalls.pack(in: database)
         }
+        migrator.registerMigration("journal generations", migrate: CallTables.countUses)
         return migrator
     }
 

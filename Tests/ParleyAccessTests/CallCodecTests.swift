@@ -138,12 +138,28 @@ import Testing
         for other in ["", "x", id + "0", String(id.dropLast()), "REQ_" + id.dropFirst(4), wrong] {
             #expect(time(other) == nil)
         }
-        var text = id
-        text.withUTF8 { bytes in
-            let bytes = UnsafeRawBufferPointer(bytes)
-            #expect(CallID.tellsTime(bytes, of: 1_763_760_000_100))
-            #expect(!CallID.tellsTime(bytes, of: 1_763_760_009_100))
-            #expect(!CallID.tellsTime(bytes, of: .min) && !CallID.tellsTime(bytes, of: .max))
+        for place in 4..<28 {
+            for character in ["/", ":", "A", "`", "w", "\u{7f}", " "] {
+                #expect(time(String(id.prefix(place)) + character + id.dropFirst(place + 1)) == nil)
+            }
+        }
+    }
+
+    @Test func `an id of our own is the number that it says`() throws {
+        var generator = SystemRandomNumberGenerator()
+        for round in 0..<1000 {
+            let time: Int64 = round == 0 ? 1 << 45 - 1 : .random(in: 0..<1 << 45)
+            let id = CallID.make(time: time, noise: generator.next(), more: round == 0 ? .max : generator.next())
+            let number = try #require(Array(id.utf8).withUnsafeBytes { CallID.Number($0) })
+            #expect(number.time == time)
+            #expect(number.tells(time) && number.tells(max(0, time - 2000)) && !number.tells(time + 2001))
+            #expect(!number.tells(.min) && !number.tells(.max))
+            var bytes = [UInt8](repeating: 0, count: CallID.Number.size)
+            bytes.withUnsafeMutableBytes { $0.baseAddress.map { number.write(to: $0) } }
+            #expect(bytes.withUnsafeBytes { $0.baseAddress.map { CallID.Number(at: $0) } } == number)
+            var text = [UInt8](repeating: 0, count: CallID.length)
+            text.withUnsafeMutableBytes { $0.baseAddress.map { number.writeID(to: $0) } }
+            #expect(String(decoding: text, as: UTF8.self) == id)
         }
     }
 

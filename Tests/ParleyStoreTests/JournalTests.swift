@@ -26,7 +26,7 @@ import Testing
             writer.write(call.makeRecord())
             buffer.append(writer.bytes)
         }
-        buffer.seal()
+        buffer.seal(generation: 0)
         try JournalFile.create(in: path + ".calls").append(buffer.bytes)
     }
 
@@ -60,7 +60,7 @@ import Testing
             let store = try SQLiteStore(path: path)
             // As if a process had been killed behind its first transaction, and once more before it deleted the file.
             var file = JournalFile.adopt(in: path + ".calls").first
-            let chunk = try #require(file?.chunk(from: 0, to: file?.written ?? 0))
+            let chunk = try #require(file.flatMap { $0.chunk($0.part) })
             #expect((1..<2000).contains(chunk.calls))
             try await store.write { database in
                 try database.execute(

@@ -44,25 +44,72 @@ public enum CallID {
         }
     }
 
-    /// The time that an id of this kind says; nil for any other text. A client may have made it up.
-    public static func time(of id: UnsafeRawBufferPointer) -> Int64? {
-        guard id.count == length, id.starts(with: [0x72, 0x65, 0x71, 0x5F]) else { return nil }
-        var time: Int64 = 0
-        for place in 4..<length {
-            let digit: UInt8
-            switch id[place] {
-            case 0x30...0x39: digit = id[place] - 0x30
-            case 0x61...0x76: digit = id[place] - 0x61 + 10
-            default: return nil
-            }
-            if place < 13 { time = time << 5 | Int64(digit) }
-        }
-        return time
+    /// The lower 40 bits that eight digits say, as they lie in memory: the way back from `digits`, and anything for other
+    /// bytes.
+    static func bits(_ digits: UInt64) -> UInt64 {
+        let characters = digits.bigEndian
+        let letters = (characters >> 6) & 0x0101_0101_0101_0101
+        var bits = characters &- 0x3030_3030_3030_3030 &- letters &* 39
+        bits = (bits & 0x001F_001F_001F_001F) | (bits & 0x1F00_1F00_1F00_1F00) >> 3
+        bits = (bits & 0x0000_03FF_0000_03FF) | (bits & 0x03FF_0000_03FF_0000) >> 6
+        return (bits & 0x0000_0000_000F_FFFF) | (bits & 0x000F_FFFF_0000_0000) >> 12
     }
 
-    /// Whether a call is found by the time that its id says.
-    public static func tellsTime(_ id: UnsafeRawBufferPointer, of call: Int64) -> Bool {
-        guard let time = time(of: id), (0...lastTime).contains(call) else { return false }
-        return abs(time - call) <= tolerance
+    /// The time that an id of this kind says; nil for any other text. A client may have made it up.
+    public static func time(of id: UnsafeRawBufferPointer) -> Int64? { Number(id)?.time }
+
+    /// What the digits of an id say, which is all that it says.
+    public struct Number: Sendable, Equatable {
+        /// The digits, eight at a time, 40 bits each.
+        let first, second, third: UInt64
+
+        /// How many bytes it takes.
+        public static let size = 15
+
+        private static let prefix = (0x7265_715F as UInt32).bigEndian
+        private static let mask: UInt64 = 1 << 40 - 1
+
+        /// The number of an id of this kind; nil for any other text.
+        public init?(_ id: UnsafeRawBufferPointer) {
+            guard id.count == length, id.loadUnaligned(as: UInt32.self) == Self.prefix else { return nil }
+            let texts = (
+                id.loadUnaligned(fromByteOffset: 4, as: UInt64.self),
+                id.loadUnaligned(fromByteOffset: 12, as: UInt64.self),
+                id.loadUnaligned(fromByteOffset: 20, as: UInt64.self)
+            )
+            (first, second, third) = (bits(texts.0), bits(texts.1), bits(texts.2))
+            guard digits(first) == texts.0, digits(second) == texts.1, digits(third) == texts.2 else { return nil }
+        }
+
+        /// The number that ``write(to:)`` wrote at a place of fifteen bytes.
+        public init(at place: UnsafeRawPointer) {
+            let low = UInt64(littleEndian: place.loadUnaligned(as: UInt64.self))
+            let high = UInt64(littleEndian: place.loadUnaligned(fromByteOffset: 7, as: UInt64.self))
+            first = low & Self.mask
+            second = low >> 40 | ((high >> 8) << 24) & Self.mask
+            third = high >> 24
+        }
+
+        /// Writes the number to a place of fifteen bytes.
+        public func write(to place: UnsafeMutableRawPointer) {
+            place.storeBytes(of: (first | second << 40).littleEndian, as: UInt64.self)
+            place.storeBytes(of: (second >> 16 | third << 24).littleEndian, toByteOffset: 7, as: UInt64.self)
+        }
+
+        /// Writes the id to a place of 28 bytes.
+        public func writeID(to place: UnsafeMutableRawPointer) {
+            place.storeBytes(of: Self.prefix, as: UInt32.self)
+            place.storeBytes(of: digits(first), toByteOffset: 4, as: UInt64.self)
+            place.storeBytes(of: digits(second), toByteOffset: 12, as: UInt64.self)
+            place.storeBytes(of: digits(third), toByteOffset: 20, as: UInt64.self)
+        }
+
+        /// The time that the id says.
+        public var time: Int64 { Int64(first << 5 | second >> 35) }
+
+        /// Whether a call of that time is found by it.
+        public func tells(_ call: Int64) -> Bool {
+            (0...lastTime).contains(call) && abs(time - call) <= tolerance
+        }
     }
 }

@@ -45,20 +45,24 @@ public struct CallReader {
         /// When it came, in milliseconds since 1970.
         public let time: Int64
         let status, total: Int64
+        /// Where the texts behind the id lie, from the operation to the route; the time comes next.
+        public let texts: Range<Int>
     }
 
     /// The head, which comes first.
     ///
     /// - Throws: `Malformed` where there is none.
     public mutating func head() throws(CallLayout.Malformed) -> Head {
-        let (id, operation) = (try neededText(), try neededText())
-        let (dialect, outcome) = (try neededText(), try neededText())
+        let id = try neededText()
+        let texts = at
+        let (operation, dialect, outcome) = (try neededText(), try neededText(), try neededText())
         let (key, model, error, finish) = (try text(), try text(), try text(), try text())
         let (upstream, why, route) = (try text(), try text(), try text())
+        let end = at
         return Head(
             id: id, operation: operation, dialect: dialect, outcome: outcome, key: key, model: model, error: error,
             finish: finish, upstream: upstream, why: why, route: route, time: try number(), status: try number(),
-            total: try number())
+            total: try number(), texts: texts..<end)
     }
 
     /// The head of a call of which nothing else is asked; nil where the bytes are none.

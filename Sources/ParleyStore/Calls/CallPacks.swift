@@ -9,6 +9,7 @@ import ParleyCore
 /// Reads calls from their packs.
 struct CallPacks {
     let database: Database
+    private let reader = PackedCalls.Reader()
 
     /// The last call of that id.
     func call(_ id: String) throws -> CallRecord? {
@@ -38,7 +39,7 @@ struct CallPacks {
             if let last, last.second != second { return false }
             // Of the same time, the last of a pack counts, and that of the pack that was written last.
             var found: CallRecord?
-            CallList.each(in: pack) { bytes in
+            reader.each(in: pack) { bytes in
                 guard let head = CallReader.head(of: bytes), head.id.elementsEqual(id),
                     head.time >= found?.time ?? .min, let call = try? CallRecord(bytes)
                 else { return }
@@ -67,7 +68,7 @@ struct CallPacks {
                 newest.begin(second)
             }
             newest.beginPack()
-            CallList.each(in: pack) { call in
+            reader.each(in: pack) { call in
                 seen += 1
                 guard let head = CallReader.head(of: call), head.time >= since else { return }
                 if let key, head.key?.elementsEqual(key) != true { return }
@@ -81,7 +82,7 @@ struct CallPacks {
     /// Calls `body` with every call from the second of a time on, in no order; some of that second may have come before it.
     func each(since: Int64, _ body: (UnsafeRawBufferPointer) -> Void) throws {
         try packs("WHERE number >= ?", [CallTables.number(of: since)]) { _, pack in
-            CallList.each(in: pack, body)
+            reader.each(in: pack, body)
             return true
         }
     }

@@ -5,8 +5,8 @@ import GRDB
 
 /// The tables of the ledger.
 ///
-/// Calls lie in packs, each a row with calls that came within the same second, as ``CallWriter`` wrote them. A row and
-/// thirty columns for every call cost more than all the rest of writing it down.
+/// Calls lie in packs, each a row with calls that came within the same second, as bytes. A row and thirty columns for every
+/// call cost more than all the rest of writing it down.
 enum CallTables {
     static func create(in database: Database) throws {
         try database.create(table: "call_packs") { table in
@@ -14,7 +14,7 @@ enum CallTables {
             table.primaryKey("number", .integer)
             // The id of the only call, where the time that it says does not find it.
             table.column("id", .text)
-            // See ``CallList``.
+            // See ``PackedCalls``.
             table.column("calls", .blob).notNull()
         }
         try database.execute(sql: "CREATE INDEX call_packs_id ON call_packs (id) WHERE id IS NOT NULL")
@@ -25,6 +25,14 @@ enum CallTables {
             table.column("position", .integer).notNull()
             // Set when all of it is here for good, right before the file is deleted.
             table.column("done", .integer).notNull().defaults(to: 0)
+        }
+    }
+
+    /// Files of journals are written over since, and a position belongs to one use of its file; before, each had one, of
+    /// number zero.
+    static func countUses(in database: Database) throws {
+        try database.alter(table: "journals") { table in
+            table.add(column: "generation", .integer).notNull().defaults(to: 0)
         }
     }
 

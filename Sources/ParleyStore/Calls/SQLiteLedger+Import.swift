@@ -7,8 +7,9 @@ import Synchronization
 
 /// From the journal into the store.
 ///
-/// Every call comes there once: how far a file was read is written in the same transaction as the calls. A file is deleted
-/// when they would survive a power cut, and only then what was noted about it.
+/// Every call comes there once: how far a file was read, and in which of its uses, is written in the same transaction as the
+/// calls. A file is written over or deleted when they would survive a power cut; what was noted about it stays until it
+/// was deleted, since until its first new frame is on the disk its former ones are found there.
 extension SQLiteLedger {
     /// Starts to import unless that is being done.
     func startImport() {
@@ -60,21 +61,29 @@ extension SQLiteLedger {
     private func importOwn() async throws(ParleyError) {
         if journal.next() != nil { await clean(try await store.opened()) }
         while let part = journal.next() {
-            guard let chunk = part.file.chunk(from: part.start, to: part.end), !chunk.bytes.isEmpty else {
+            if let chunk = part.file.chunk(part.part), !chunk.bytes.isEmpty {
+                try await insert(chunk, part.part.generation, of: part.file)
+                journal.advance(part.file, to: chunk.end, calls: chunk.calls)
+            } else {
                 journal.abandon(part.file)
                 reports.remark("a part of the journal of calls \(part.file.name) cannot be read and is lost")
-                continue
             }
-            try await insert(chunk, of: part.file)
-            journal.advance(part.file, to: chunk.end, calls: chunk.calls)
+            // At once, also where more calls come all the time: the file is soon needed again.
+            try await finishOwn()
         }
+        try await finishOwn()
+    }
+
+    private func finishOwn() async throws(ParleyError) {
         for file in journal.finished {
-            try await finish(file)
+            // What is written over must be known to be in the store by whoever finds it at the start again.
+            if try await noteDone(file), journal.keep(file) { continue }
+            try await delete(file)
             journal.forget(file)
         }
     }
 
-    private func insert(_ chunk: JournalChunk, of file: JournalFile) async throws(ParleyError) {
+    private func insert(_ chunk: JournalChunk, _ generation: UInt32, of file: JournalFile) async throws(ParleyError) {
         let store = try await store.opened()
         let name = file.name
         let unreadable = try await store.write(to: store.bulk) { database in
@@ -86,22 +95,31 @@ extension SQLiteLedger {
             }
             try database.execute(
                 sql: """
-                    INSERT INTO journals (name, position) VALUES (?, ?)
-                    ON CONFLICT (name) DO UPDATE SET position = excluded.position
-                    """, arguments: [name, chunk.end])
+                    INSERT INTO journals (name, generation, position) VALUES (?, ?, ?)
+                    ON CONFLICT (name) DO UPDATE
+                    SET generation = excluded.generation, position = excluded.position, done = 0
+                    """, arguments: [name, Int64(generation), chunk.end])
             return unreadable
         }
         if unreadable > 0 { reports.remark("\(unreadable) calls of the journal \(name) cannot be read and are lost") }
     }
 
-    /// Deletes a file whose calls are all in the store.
-    private func finish(_ file: JournalFile) async throws(ParleyError) {
+    /// Notes for good that all calls of a file are in the store; whether the note is of the use that the file is in.
+    private func noteDone(_ file: JournalFile) async throws(ParleyError) -> Bool {
+        let store = try await store.opened()
+        let (name, generation) = (file.name, file.generation)
+        // Through the connection that waits for the disk: all that was committed before survives a power cut, too.
+        return try await store.write { database in
+            try database.execute(sql: "UPDATE journals SET done = 1 WHERE name = ?", arguments: [name])
+            let sql = "SELECT generation FROM journals WHERE name = ?"
+            return try Int64.fetchOne(database, sql: sql, arguments: [name]) == Int64(generation)
+        }
+    }
+
+    /// Deletes a file whose calls are all in the store for good.
+    private func delete(_ file: JournalFile) async throws(ParleyError) {
         let store = try await store.opened()
         let name = file.name
-        // Through the connection that waits for the disk: all that was committed before survives a power cut, too.
-        try await store.write { database in
-            try database.execute(sql: "UPDATE journals SET done = 1 WHERE name = ?", arguments: [name])
-        }
         file.remove()
         try await store.write(to: store.bulk) { database in
             try database.execute(sql: "DELETE FROM journals WHERE name = ?", arguments: [name])
@@ -128,22 +146,24 @@ extension SQLiteLedger {
         let store = try await store.opened()
         let name = file.name
         let noted = try await store.read(from: store.bulk) { database in
-            try Row.fetchOne(database, sql: "SELECT position, done FROM journals WHERE name = ?", arguments: [name])
-                .map { row -> (Int, Bool) in (row["position"], row["done"]) }
-        }
-        if noted?.1 != true {
-            var position = max(0, noted?.0 ?? 0)
-            while let chunk = file.chunk(from: position, to: file.written) {
-                if !chunk.bytes.isEmpty { try await insert(chunk, of: file) }
-                position = chunk.end
-                guard !chunk.isBroken else {
-                    let rest = file.written - position
-                    reports.remark("the last \(rest) bytes of the journal of calls \(name) cannot be read; skipped")
-                    break
-                }
+            let sql = "SELECT generation, position, done FROM journals WHERE name = ?"
+            return try Row.fetchOne(database, sql: sql, arguments: [name]).map { row in
+                Noted(generation: row["generation"], position: row["position"], isDone: row["done"])
             }
         }
-        try await finish(file)
+        if var part = file.part(after: noted) {
+            while let chunk = file.chunk(part) {
+                if !chunk.bytes.isEmpty { try await insert(chunk, part.generation, of: file) }
+                part.start = chunk.end
+                if chunk.next == .noFrame {
+                    let rest = part.end - part.start
+                    reports.remark("the last \(rest) bytes of the journal of calls \(name) cannot be read; skipped")
+                }
+                guard chunk.next == .frames else { break }
+            }
+        }
+        _ = try await noteDone(file)
+        try await delete(file)
     }
 
     // MARK: Old calls
@@ -172,5 +192,29 @@ extension SQLiteLedger {
                     return database.changesCount
                 }) ?? 0
         } while deleted == part
+    }
+}
+
+/// What the store says of a journal's file.
+private struct Noted {
+    /// The last use that calls came from.
+    var generation: Int64
+    var position: Int
+    /// Whether the store has all of that use.
+    var isDone: Bool
+}
+
+extension JournalFile {
+    /// What the store may not have of a file that was taken over.
+    fileprivate func part(after noted: Noted?) -> JournalPart? {
+        // A use begins when the store has all of the one before. One that is at the start, but not in the store, is later
+        // than the one that the store knows.
+        guard let noted, noted.generation >= Int64(generation) else {
+            return JournalPart(generation: generation, start: 0, end: written)
+        }
+        // Otherwise what is at the start is the use that the store knows; or an earlier one, or nothing, where a power cut
+        // kept its first page from the disk. What there is of it behind the noted position is not in the store.
+        guard !noted.isDone, let generation = UInt32(exactly: noted.generation) else { return nil }
+        return JournalPart(generation: generation, start: max(0, noted.position), end: written)
     }
 }

@@ -21,7 +21,7 @@ public final class SQLiteLedger: Ledger {
         /// The most bytes of calls that wait in memory.
         public var memory = 16 << 20
         /// The size at which a file of the journal is followed by another one.
-        public var fileSize = 32 << 20
+        public var fileSize = 4 << 20
         /// The most bytes of calls that wait in the journal.
         public var capacity = 1 << 30
         /// How long calls are kept.

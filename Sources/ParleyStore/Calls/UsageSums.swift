@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
+import Glibc
 import ParleyAccess
 import ParleyCore
 
@@ -74,7 +75,7 @@ struct UsageSums {
     ) {
         let isPriceable = addClasses(of: &reader, to: place)
         sums[place].count(
-            isFailed: !head.outcome.elementsEqual("ok".utf8), isEstimated: reader.isEstimated, cost: options.cost,
+            isFailed: !Self.isWell(head.outcome), isEstimated: reader.isEstimated, cost: options.cost,
             mayCost: head.upstream != nil && isPriceable)
     }
 
@@ -91,6 +92,10 @@ struct UsageSums {
     private static let input = Usage.classNames.firstIndex(of: "input")
     private static let output = Usage.classNames.firstIndex(of: "output")
 
+    private static func isWell(_ outcome: UnsafeRawBufferPointer) -> Bool {
+        outcome.count == 2 && outcome[0] == UInt8(ascii: "o") && outcome[1] == UInt8(ascii: "k")
+    }
+
     // MARK: Attempts
 
     private mutating func addAttempts(
@@ -100,7 +105,7 @@ struct UsageSums {
             let place = place(of: head.upstream)
             let isPriceable = addClasses(of: &reader, to: place)
             sums[place].count(
-                isFailed: !head.outcome.elementsEqual("ok".utf8), isEstimated: reader.isEstimated,
+                isFailed: !Self.isWell(head.outcome), isEstimated: reader.isEstimated,
                 cost: options.ownCost, mayCost: isPriceable)
         } else {
             try? reader.classes { _, _ in }
@@ -131,7 +136,7 @@ struct UsageSums {
 
     private mutating func place(of name: UnsafeRawBufferPointer?) -> Int {
         let name = name ?? UnsafeRawBufferPointer(start: nil, count: 0)
-        if let last, last.name.elementsEqual(name) { return last.place }
+        if let last, last.name.withUnsafeBytes({ $0.hasSameBytes(as: name) }) { return last.place }
         let text = String(decoding: name, as: UTF8.self)
         let place = places[text] ?? sums.count
         if place == sums.count {
@@ -140,5 +145,14 @@ struct UsageSums {
         }
         last = (Array(name), place)
         return place
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Many bytes at a time, as `elementsEqual` does not.
+    fileprivate func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count else { return false }
+        guard let start = baseAddress, let otherStart = other.baseAddress else { return true }
+        return memcmp(start, otherStart, count) == 0
     }
 }

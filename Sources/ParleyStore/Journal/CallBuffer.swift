@@ -8,7 +8,7 @@ final class CallBuffer {
     private(set) var count = 0
     /// Where the last frame begins.
     private var frame = 0
-    private var head = JournalFrame.Head(length: 0, calls: 0, checksum: 0)
+    private var head = JournalFrame.Head(length: 0, calls: 0)
     /// How many calls there are.
     private(set) var calls = 0
 
@@ -30,7 +30,7 @@ final class CallBuffer {
         if capacity - count < room { grow(room) }
         if count == 0 || count - frame >= JournalFrame.standardSize {
             frame = count
-            head = JournalFrame.Head(length: 0, calls: 0, checksum: 0)
+            head = JournalFrame.Head(length: 0, calls: 0)
             count += JournalFrame.headSize
         }
         CallList.write(call, to: base + count)
@@ -41,14 +41,16 @@ final class CallBuffer {
         calls += 1
     }
 
-    /// Fills in the checksums.
-    func seal() {
+    /// Fills in the generation and the checksums.
+    func seal(generation: UInt32) {
         var at = 0
         while var head = JournalFrame.head(of: UnsafeRawBufferPointer(rebasing: bytes[at...])) {
             let start = at + JournalFrame.headSize
             let end = start + head.length
             guard end <= count else { return }
-            head.checksum = JournalFrame.checksum(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+            head.generation = generation
+            head.checksum = JournalFrame.checksum(
+                UnsafeRawBufferPointer(rebasing: bytes[start..<end]), generation: generation)
             JournalFrame.write(head, to: base + at)
             at = end
         }

@@ -19,8 +19,10 @@ final class CallJournal: @unchecked Sendable {
         var syncing = TimeAmount.seconds(1)
         /// The most bytes that wait in memory.
         var memory = 16 << 20
-        /// A file that is as long is followed by another one.
-        var fileSize = 32 << 20
+        /// A file that is as long is followed by another one; a few that are written in turn keep few pages hot.
+        var fileSize = 4 << 20
+        /// How many files whose calls the store has are kept to be written over.
+        var spares = 2
         /// The most bytes in files that the store does not have yet.
         var capacity = 1 << 30
         /// The pause after a failure; it doubles up to a minute.
@@ -34,6 +36,8 @@ final class CallJournal: @unchecked Sendable {
         var isAppending = false
         /// The oldest first; only the last one is appended to.
         var files: [JournalFile] = []
+        /// Those that can be written over.
+        var spares: [JournalFile] = []
         var settled = 0
         var finished = 0
         var lost = 0
@@ -130,19 +134,20 @@ final class CallJournal: @unchecked Sendable {
 
     /// The last call of that id that the store may not have yet.
     func find(_ id: String) -> CallRecord? {
-        let (found, parts) = monitor.with { () -> (CallRecord?, [(JournalFile, Int, Int)]) in
+        let (found, parts) = monitor.with { () -> (CallRecord?, [(JournalFile, JournalPart)]) in
             if let found = Self.last(id, in: state.active.bytes) ?? Self.last(id, in: state.leaving.bytes) {
                 return (found, [])
             }
-            return (nil, state.files.map { ($0, $0.imported, $0.written) })
+            return (nil, state.files.map { ($0, $0.part) })
         }
         if let found { return found }
-        for (file, start, end) in parts.reversed() {
+        for (file, part) in parts.reversed() {
             var found: CallRecord?
-            var at = start
-            while let chunk = file.chunk(from: at, to: end), !chunk.bytes.isEmpty {
+            var part = part
+            // A file that is meanwhile written over has no such frames any more; then the store has its calls.
+            while let chunk = file.chunk(part), !chunk.bytes.isEmpty {
                 found = chunk.bytes.withUnsafeBytes { Self.last(id, in: $0) } ?? found
-                at = chunk.end
+                part.start = chunk.end
             }
             if let found { return found }
         }
@@ -162,11 +167,9 @@ final class CallJournal: @unchecked Sendable {
 
     // MARK: For the store
 
-    /// The oldest file that has what the store has not, and from where to where.
-    func next() -> (file: JournalFile, start: Int, end: Int)? {
-        monitor.with {
-            state.files.first { $0.imported < $0.written }.map { ($0, $0.imported, $0.written) }
-        }
+    /// The oldest file that has what the store has not, and that part of it.
+    func next() -> (file: JournalFile, part: JournalPart)? {
+        monitor.with { state.files.first { $0.imported < $0.written }.map { ($0, $0.part) } }
     }
 
     /// Notes that the store has a file up to there.
@@ -183,15 +186,31 @@ final class CallJournal: @unchecked Sendable {
     func abandon(_ file: JournalFile) {
         monitor.with {
             file.imported = file.written
+            file.isDamaged = true
             state.finished += file.waiting
             state.lost += file.waiting
             file.waiting = 0
         }
     }
 
-    /// The files that nobody needs any more.
+    /// The files whose calls the store has.
     var finished: [JournalFile] {
         monitor.with { state.files.filter { $0.isSealed && $0.imported >= $0.written } }
+    }
+
+    /// Keeps a finished file to write over it, if it is needed for that.
+    ///
+    /// The store must have noted for good, with the file's generation, that it has all calls of it.
+    func keep(_ file: JournalFile) -> Bool {
+        monitor.with {
+            // Those that became long while the store was behind are given back to the disk.
+            guard !state.isClosing, state.spares.count < settings.spares, file.written / 2 <= settings.fileSize,
+                file.beginAgain()
+            else { return false }
+            state.files.removeAll { $0 === file }
+            state.spares.append(file)
+            return true
+        }
     }
 
     /// Notes that a file is gone.
@@ -245,6 +264,10 @@ extension CallJournal {
     private func end() {
         monitor.with {
             current?.isSealed = true
+            // Empty, and so finished: whoever deletes files deletes them.
+            for spare in state.spares { spare.isSealed = true }
+            state.files += state.spares
+            state.spares = []
             state.isRunning = false
             state.isAsleep = true
         }
@@ -305,13 +328,8 @@ extension CallJournal {
         try makeRoom()
         let file = try writable()
         let buffer = monitor.with { state.leaving }
-        buffer.seal()
-        do throws(ParleyError) {
-            try file.append(buffer.bytes)
-        } catch {
-            if file.isSealed { current = nil }
-            throw error
-        }
+        buffer.seal(generation: file.generation)
+        try file.append(buffer.bytes)
         let isDue = monitor.with {
             file.written += buffer.count
             file.waiting += buffer.calls
@@ -323,13 +341,18 @@ extension CallJournal {
             return due <= now
         }
         if isDue { file.sync() }
-        guard file.written >= settings.fileSize else { return }
+        guard file.written >= longest else { return }
         file.sync()
         monitor.with {
             file.isSealed = true
             state.syncDue = nil
         }
         current = nil
+    }
+
+    /// How long the file may become. While the store is far behind, files become longer instead of ever more.
+    private var longest: Int {
+        monitor.with { state.files.count > 8 ? max(settings.fileSize, 32 << 20) : settings.fileSize }
     }
 
     private func makeRoom() throws(ParleyError) {
@@ -341,8 +364,12 @@ extension CallJournal {
     }
 
     private func writable() throws(ParleyError) -> JournalFile {
+        // One that failed stays, too: see `JournalFile.append`.
         if let current { return current }
-        let file = try JournalFile.create(in: try folder())
+        // The spare that was written last is the one whose pages are still in memory.
+        let spare = monitor.with { state.spares.popLast() }
+        let file: JournalFile
+        if let spare, spare.isInPlace { file = spare } else { file = try JournalFile.create(in: try folder()) }
         monitor.with { state.files.append(file) }
         current = file
         return file

@@ -6,20 +6,28 @@ import ParleyCore
 
 /// One file of a journal. As long as its process lives it is locked, so that others leave it alone.
 ///
+/// It is written from its start to some length, and when the store has all of that, from its start again: pages and blocks
+/// that are there are written over at a fraction of what new ones cost. Every such use has a generation, which its frames
+/// say; what lies behind them is of former uses, and never read.
+///
 /// Safe to share: what changes is only read or changed under the monitor of the journal that it belongs to, or by the one
 /// task that takes over what a dead process left.
 final class JournalFile: @unchecked Sendable {
     let name: String
     private let path: String
     private let descriptor: CInt
-    /// How many of its bytes are whole frames.
+    /// Which use it is in.
+    private(set) var generation: UInt32 = 0
+    /// How many of its bytes are whole frames of this use; of one that was taken over, how many it has.
     var written = 0
     /// How many of them the store has.
     var imported = 0
     /// How many calls are in what the store has not, where this process wrote them.
     var waiting = 0
-    /// Whether nothing will be appended any more.
+    /// Whether nothing will be appended any more in this use.
     var isSealed = false
+    /// Whether some of it could not be read.
+    var isDamaged = false
 
     private init(name: String, path: String, descriptor: CInt) {
         self.name = name
@@ -47,7 +55,7 @@ final class JournalFile: @unchecked Sendable {
         let path = "\(folder)/\(name)\(suffix)"
         // Whoever takes over what dead processes left must not meet it before it is locked.
         return try Folder.alone(in: folder) { () throws(ParleyError) in
-            let descriptor = open(path, O_CREAT | O_EXCL | O_RDWR | O_APPEND | O_CLOEXEC, 0o600)
+            let descriptor = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw failure("made", folder) }
             let file = JournalFile(name: name + suffix, path: path, descriptor: descriptor)
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw failure("locked", path) }
@@ -74,38 +82,68 @@ final class JournalFile: @unchecked Sendable {
         else { return nil }
         file.written = Int(info.st_size)
         file.isSealed = true
+        // Uses begin at the start: the first frame says which was the last one to get there.
+        let start = file.read(0, min(JournalFrame.headSize, file.written)) ?? []
+        file.generation = start.withUnsafeBytes { JournalFrame.head(of: $0)?.generation } ?? 0
         return file
+    }
+
+    // MARK: Uses
+
+    /// What the store does not have yet of this use.
+    var part: JournalPart { JournalPart(generation: generation, start: imported, end: written) }
+
+    /// Begins the next use; whether there can be one.
+    ///
+    /// All that is in the file must be in the store for good, and noted there with this generation: until the first frame
+    /// of the next use is on the disk, those of this one are found at the start.
+    func beginAgain() -> Bool {
+        guard !isDamaged, generation < .max else { return false }
+        generation += 1
+        (written, imported, waiting) = (0, 0, 0)
+        isSealed = false
+        return true
+    }
+
+    /// Whether the file still lies in its folder. Nobody would find what is written into one that was deleted.
+    var isInPlace: Bool {
+        var info = stat()
+        return fstat(descriptor, &info) == 0 && info.st_nlink > 0
     }
 
     // MARK: Bytes
 
-    /// Appends whole frames, or nothing.
+    /// Writes whole frames of this use behind those that are there.
     ///
-    /// - Throws: `internalError` where they cannot be written; then `isSealed` says that the file takes no more.
+    /// - Throws: `internalError` where they cannot be written, or not all of them. The same bytes must then be written again,
+    ///   into the same file: some of their frames may be there already, and whoever takes the file over reads them.
     func append(_ bytes: UnsafeRawBufferPointer) throws(ParleyError) {
-        let count = write(descriptor, bytes.baseAddress, bytes.count)
-        guard count != bytes.count else { return }
-        if count >= 0 { errno = ENOSPC }
-        let error = Self.failure("written", path)
-        if count > 0, ftruncate(descriptor, off_t(written)) != 0 { isSealed = true }
-        throw error
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(written + done))
+            if count < 0, errno == EINTR { continue }
+            if count == 0 { errno = ENOSPC }
+            guard count > 0 else { throw Self.failure("written", path) }
+            done += count
+        }
     }
 
     /// Waits until what was written is on the disk.
     func sync() { fdatasync(descriptor) }
 
-    /// Whole frames from a place on, as many as make up some hundred calls; nil where there are none any more.
-    func chunk(from start: Int, to end: Int) -> JournalChunk? {
-        guard start < end else { return nil }
-        var chunk = JournalChunk(end: start)
+    /// The first whole frames of a part, as many as make up some hundred calls; nil where it is empty.
+    func chunk(_ part: JournalPart) -> JournalChunk? {
+        guard part.start < part.end else { return nil }
+        var chunk = JournalChunk(end: part.start)
         var size = 4 * JournalFrame.standardSize
         while true {
-            guard let bytes = read(start, min(size, end - start)) else {
-                chunk.isBroken = true
+            guard let bytes = read(part.start, min(size, part.end - part.start)) else {
+                chunk.next = .noFrame
                 return chunk
             }
             chunk.bytes = bytes
-            guard let needed = chunk.take(from: start, isLast: end - start <= size) else { return chunk }
+            guard let needed = chunk.take(part, isLast: part.end - part.start <= size) else { return chunk }
             size = needed
         }
     }
@@ -133,57 +171,5 @@ final class JournalFile: @unchecked Sendable {
         guard folder >= 0 else { return }
         fsync(folder)
         close(folder)
-    }
-}
-
-/// Some whole frames of a journal.
-struct JournalChunk: Sendable {
-    var bytes: [UInt8] = []
-    /// Where in the file they end.
-    var end: Int
-    var calls = 0
-    /// Whether what follows is no frame.
-    var isBroken = false
-
-    /// How many calls are enough.
-    private static let enough = 400
-
-    init(end: Int) {
-        self.end = end
-    }
-
-    /// Keeps the whole frames of the bytes that were read.
-    ///
-    /// - Parameter isLast: whether the file has no more bytes than these.
-    /// - Returns: how many bytes to read, where the first frame is longer.
-    fileprivate mutating func take(from start: Int, isLast: Bool) -> Int? {
-        var at = 0
-        var needed: Int?
-        bytes.withUnsafeBytes { bytes in
-            while at < bytes.count, calls < Self.enough {
-                let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
-                guard let head = JournalFrame.head(of: rest) else {
-                    isBroken = isLast || rest.count >= JournalFrame.headSize
-                    break
-                }
-                let size = JournalFrame.headSize + head.length
-                guard size <= rest.count else {
-                    isBroken = isLast
-                    if !isLast, at == 0 { needed = size }
-                    break
-                }
-                let payload = UnsafeRawBufferPointer(rebasing: rest[JournalFrame.headSize..<size])
-                guard JournalFrame.checksum(payload) == head.checksum else {
-                    isBroken = true
-                    break
-                }
-                calls += head.calls
-                at += size
-            }
-        }
-        if needed != nil { return needed }
-        bytes.removeLast(bytes.count - at)
-        end = start + at
-        return nil
     }
 }

@@ -3,8 +3,13 @@
 
 /// A journal is a row of frames, each some calls that were written together: a head, then the calls as in ``CallList``.
 ///
-/// The head is four bytes that say so, the length of what follows, the number of calls, four unused bytes and a checksum of
+/// The head is four bytes that say so, the length of what follows, the number of calls, the generation and a checksum of
 /// eight, all with the lowest byte first. What a power cut left of the last frame is known by its checksum.
+///
+/// Files are written over again and again. The generation says in which use of its file a frame was written, beginning with
+/// zero: behind the last frame of a use, or between frames that a power cut let reach the disk in another order, lies what
+/// former uses wrote, with checksums that are right. It is part of the checksum, too, so that no head of one use goes with
+/// what follows it of another.
 enum JournalFrame {
     static let headSize = 24
     /// A frame that is as long takes no more calls.
@@ -16,14 +21,15 @@ enum JournalFrame {
     struct Head {
         var length: Int
         var calls: Int
-        var checksum: UInt64
+        var generation: UInt32 = 0
+        var checksum: UInt64 = 0
     }
 
     static func write(_ head: Head, to place: UnsafeMutableRawPointer) {
         place.storeBytes(of: magic.littleEndian, as: UInt32.self)
         place.storeBytes(of: UInt32(truncatingIfNeeded: head.length).littleEndian, toByteOffset: 4, as: UInt32.self)
         place.storeBytes(of: UInt32(truncatingIfNeeded: head.calls).littleEndian, toByteOffset: 8, as: UInt32.self)
-        place.storeBytes(of: 0, toByteOffset: 12, as: UInt32.self)
+        place.storeBytes(of: head.generation.littleEndian, toByteOffset: 12, as: UInt32.self)
         place.storeBytes(of: head.checksum.littleEndian, toByteOffset: 16, as: UInt64.self)
     }
 
@@ -35,12 +41,13 @@ enum JournalFrame {
         guard length <= standardSize + longestCall + CallList.overhead else { return nil }
         return Head(
             length: Int(length), calls: Int(calls),
+            generation: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self)),
             checksum: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
     }
 
     /// Tells whole frames from what a crash left of one; no protection against anybody.
-    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        var sum: UInt64 = 0x9E37_79B9_7F4A_7C15 ^ UInt64(bytes.count)
+    static func checksum(_ bytes: UnsafeRawBufferPointer, generation: UInt32) -> UInt64 {
+        var sum: UInt64 = 0x9E37_79B9_7F4A_7C15 ^ UInt64(bytes.count) ^ UInt64(generation) << 32
         func mix(_ word: UInt64) {
             sum = (sum ^ word) &* 0xFF51_AFD7_ED55_8CCD
             sum ^= sum >> 32
