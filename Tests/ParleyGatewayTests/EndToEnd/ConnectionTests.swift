@@ -127,7 +127,10 @@ struct ConnectionTests {
 
     @Test("A chunked body is read however it is cut", arguments: [1, 2, 3, 7, 1_000])
     func chunkedBody(size: Int) async throws {
-        try await GatewayUnderTest.run { gateway, upstream in
+        var setup = GatewayUnderTest.Setup()
+        // Hundreds of sends, each of which waits its turn where many tests run at once.
+        setup.server = ["header_timeout: 5m"]
+        try await GatewayUnderTest.run(setup) { gateway, upstream in
             let body = Array(Bodies.chat(text: "wörld 🌍").utf8)
             var framed: [UInt8] = Array(
                 RawClient.head("POST", "/v1/chat/completions", ["Transfer-Encoding: Chunked"]).utf8)
