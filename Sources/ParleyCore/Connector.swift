@@ -77,22 +77,20 @@ public protocol ArrivalReceiver: AnyObject {
     func receive(_ bytes: ByteBuffer) -> NIODeadline?
 }
 
-/// A request to an upstream, ready to be framed.
-///
-/// `@unchecked Sendable`: whoever makes it hands it to a connector and does not touch it again.
-public final class UpstreamRequest: @unchecked Sendable {
+/// A request to an upstream, ready to be framed. An object, since it goes from step to step.
+public final class UpstreamRequest: Sendable {
     /// Where to.
     public let endpoint: Endpoint
     /// The request line and the headers, each line ended by CR LF, without `content-length` and without the empty line.
-    public var head: ByteBuffer
+    public let head: ByteBuffer
     /// The body; nil for methods without one.
     public let body: ByteBuffer?
     /// A body that is sent while it arrives, in place of `body`.
-    public var upload: UpstreamUpload?
+    public let upload: UpstreamUpload?
     /// Whether sending it twice does no harm, so that a stale connection may be replaced at any time.
-    public var isIdempotent: Bool
+    public let isIdempotent: Bool
     /// Whether it asks for a WebSocket. Set by the connector.
-    public var isUpgrade = false
+    public let isUpgrade: Bool
     /// When the connection must stand.
     public let connectTimeout: TimeAmount
     /// When the head must have arrived.
@@ -100,13 +98,15 @@ public final class UpstreamRequest: @unchecked Sendable {
 
     /// A request.
     public init(
-        endpoint: Endpoint, head: ByteBuffer, body: ByteBuffer?, isIdempotent: Bool, connectTimeout: TimeAmount,
-        headDeadline: NIODeadline
+        endpoint: Endpoint, head: ByteBuffer, body: ByteBuffer?, upload: UpstreamUpload? = nil, isIdempotent: Bool,
+        isUpgrade: Bool = false, connectTimeout: TimeAmount, headDeadline: NIODeadline
     ) {
         self.endpoint = endpoint
         self.head = head
         self.body = body
+        self.upload = upload
         self.isIdempotent = isIdempotent
+        self.isUpgrade = isUpgrade
         self.connectTimeout = connectTimeout
         self.headDeadline = headDeadline
     }

@@ -158,11 +158,13 @@ extension Shard: Connector {
 
     func connect(_ request: UpstreamRequest) async throws(ParleyError) -> WebSocketOpening {
         let handshake = WebSocketHandshake()
-        handshake.write(to: &request.head)
-        request.isUpgrade = true
-        // Nothing is said on a socket before it is open.
-        request.isIdempotent = true
-        let answer = try await open(request)
+        var head = request.head
+        handshake.write(to: &head)
+        // Nothing is said on a socket before it is open, so that asking twice does no harm.
+        let upgrade = UpstreamRequest(
+            endpoint: request.endpoint, head: head, body: request.body, isIdempotent: true, isUpgrade: true,
+            connectTimeout: request.connectTimeout, headDeadline: request.headDeadline)
+        let answer = try await open(upgrade)
         guard let socket = (answer as? UpstreamStream)?.socket else {
             guard (200..<300).contains(answer.status) else { return .refused(answer) }
             answer.cancel()

@@ -74,7 +74,9 @@ public struct MemberPicker: Sendable {
 
     /// A picker for one call.
     ///
-    /// - Parameter members: the members in the order of the file.
+    /// - Parameters:
+    ///   - members: the members in the order of the file.
+    ///   - turn: see the property.
     public init(_ strategy: RouteStrategy, members: [Member], turn: UInt = 0) {
         self.strategy = strategy
         self.members = members

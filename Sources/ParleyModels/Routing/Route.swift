@@ -112,9 +112,22 @@ final class RoutePlan: Sendable {
         self.random = random
         hasSpecials = rules.onContextExceeded != nil || rules.onContentFilter != nil
         runsSeveral = members.count > 1 && (rules.strategy == .race || rules.hedge != nil)
-        picker = MemberPicker(
-            rules.strategy, members: members.map { MemberPicker.Member(priority: $0.priority, weight: $0.weight) })
+        picker = Self.picker(rules, members, bound: [], key: nil)
         bindsCalls = Set(members.flatMap(\.healths).map { $0.name.prefix { $0 != "/" } }).count > 1
+    }
+
+    /// A picker of a call that is bound to some members, or sticks to one of them by a key.
+    static func picker(_ rules: RouteRules, _ members: [RouteMember], bound: [Int], key: String?) -> MemberPicker {
+        var fixed: [MemberPicker.Member] = []
+        fixed.reserveCapacity(members.count)
+        for (index, member) in members.enumerated() {
+            let weight = rules.strategy == .weighted ? member.weight : 1
+            fixed.append(
+                MemberPicker.Member(
+                    priority: member.priority, weight: member.weight, isBound: bound.contains(index),
+                    pull: key.map { Stickiness.pull($0, member.model.name, weight: weight) }))
+        }
+        return MemberPicker(rules.strategy, members: fixed)
     }
 
     /// The model that is asked when a call ended so.
@@ -157,22 +170,9 @@ struct RouteRun {
         let rules = plan.rules
         if plan.bindsCalls, call.operation == .chat { bound = Self.bound(plan, call) }
         let key = rules.affinity == .none ? nil : Stickiness.key(of: call, rules.affinity)
-        picker = bound.isEmpty && key == nil ? plan.picker : Self.picker(plan, bound, key)
+        let isPlain = bound.isEmpty && key == nil
+        picker = isPlain ? plan.picker : RoutePlan.picker(rules, plan.members, bound: bound, key: key)
         if rules.strategy == .roundRobin { picker.turn = plan.state.takeTurn() }
-    }
-
-    private static func picker(_ plan: RoutePlan, _ bound: [Int], _ key: String?) -> MemberPicker {
-        let rules = plan.rules
-        var members: [MemberPicker.Member] = []
-        members.reserveCapacity(plan.members.count)
-        for (index, member) in plan.members.enumerated() {
-            let weight = rules.strategy == .weighted ? member.weight : 1
-            members.append(
-                MemberPicker.Member(
-                    priority: member.priority, weight: member.weight, isBound: bound.contains(index),
-                    pull: key.map { Stickiness.pull($0, member.model.name, weight: weight) }))
-        }
-        return MemberPicker(rules.strategy, members: members)
     }
 
     /// Whether the call is bound to some of the members.

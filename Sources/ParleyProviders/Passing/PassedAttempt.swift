@@ -30,13 +30,11 @@ struct PassedAttempt {
             head.writeString("\(field.name): \(field.value)\r\n")
         }
         // A picture or a long recording is answered in one piece, late: the head may take as long as everything.
+        if let upload = call.upload { rename(upload) }
         let outgoing = UpstreamRequest(
-            endpoint: target.endpoint, head: head, body: body, isIdempotent: request.method == "GET",
-            connectTimeout: limits.connect, headDeadline: limits.total)
-        if let upload = call.upload {
-            rename(upload)
-            outgoing.upload = UpstreamUpload(upload, idle: limits.idle, head: limits.total - .now())
-        }
+            endpoint: target.endpoint, head: head, body: body,
+            upload: call.upload.map { UpstreamUpload($0, idle: limits.idle, head: limits.total - .now()) },
+            isIdempotent: request.method == "GET", connectTimeout: limits.connect, headDeadline: limits.total)
         let answer = try await call.connector.open(outgoing)
         // What an upload took is not counted: that is up to the client.
         let rest = AttemptLimits(call.timeouts, target.timeouts, deadline: .distantFuture, now: .now())
