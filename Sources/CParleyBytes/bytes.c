@@ -200,18 +200,21 @@ static size_t line_end_16(const uint8_t *bytes, size_t length, size_t at, int se
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) static size_t line_end_32(
     const uint8_t *bytes, size_t length, size_t at, int seeks_finish, int *remarkable) {
-    for (; at + 33 <= length; at += 32) {
+    for (; at + 1 < length; at += 32) {
+        // The last block lies over the one before it, whose places are left out.
+        size_t from = at + 33 <= length ? at : length - 33;
         wide_block value, next;
-        memcpy(&value, bytes + at, 32);
-        memcpy(&next, bytes + at + 1, 32);
+        memcpy(&value, bytes + from, 32);
+        memcpy(&next, bytes + from + 1, 32);
         wide_block marks = (wide_block)PARLEY_IS_MARK(value, next);
-        for (unsigned mask = (unsigned)_mm256_movemask_epi8((__m256i)marks); mask; mask &= mask - 1) {
-            size_t mark = at + (size_t)__builtin_ctz(mask);
+        unsigned mask = (unsigned)_mm256_movemask_epi8((__m256i)marks) & ~0u << (at - from);
+        for (; mask; mask &= mask - 1) {
+            size_t mark = from + (size_t)__builtin_ctz(mask);
             if (bytes[mark] != '"') return mark;
             if (!*remarkable) *remarkable = is_remarkable(bytes + mark, length - mark, seeks_finish);
         }
     }
-    return line_end_16(bytes, length, at, seeks_finish, remarkable);
+    return line_end_1(bytes, length, length - 1, length, seeks_finish, remarkable);
 }
 #else
 #define line_end_32 line_end_16

@@ -68,13 +68,11 @@ extension UpstreamAnswer {
 /// Takes bytes of an answer as they arrive, without waking the task that waits for them. Used on the event loop of the
 /// call.
 public protocol ArrivalReceiver: AnyObject {
-    /// Whether it takes bytes at the moment; where not, they stay for the task.
-    var isReady: Bool { get }
-
-    /// Takes bytes that are not the body's last.
+    /// Takes bytes that are not the body's last, and leaves nil; where it takes none at the moment they stay for the task.
     ///
-    /// - Returns: until when the task goes on waiting; nil where it must look: `next` then gives it empty bytes.
-    func receive(_ bytes: ByteBuffer) -> NIODeadline?
+    /// - Returns: until when the task goes on waiting; nil where it must look: `next` then gives it what was left, or empty
+    ///   bytes.
+    func receive(_ bytes: inout ByteBuffer?) -> NIODeadline?
 }
 
 /// A request to an upstream, ready to be framed. An object, since it goes from step to step.

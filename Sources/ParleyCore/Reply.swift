@@ -130,7 +130,10 @@ public protocol AnswerSink: AnyObject {
     var isReady: Bool { get }
 
     /// Sends what `fill` appends, as one piece, unless it says false.
-    func send(filledBy fill: (inout ByteBuffer) -> Bool)
+    ///
+    /// - Returns: when it left; nil where it did not, or where no further piece can be sent at the moment.
+    @discardableResult
+    func send(filledBy fill: (inout ByteBuffer) -> Bool) -> NIODeadline?
 }
 
 extension AnswerBody {

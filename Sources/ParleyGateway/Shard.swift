@@ -38,7 +38,6 @@ final class Shard: @unchecked Sendable {
     var spare = SpareBuffer()
     private var pools: [ObjectIdentifier: (endpoint: Endpoint, pool: Pool)] = [:]
     private var sweeper: RepeatedTask?
-    private var clientsSwept = NIODeadline.now()
 
     init(
         loop: any EventLoop, snapshot: Snapshot, gateway: GatewayState, contexts: TLSContexts,
@@ -108,16 +107,14 @@ final class Shard: @unchecked Sendable {
         for stream in streams.due(now) { stream.sweep(now: now) }
         for socket in sockets.due(now) { socket.sweep(now: now) }
         for pending in pendings.due(now) { pending.sweep(now: now) }
-        if clientsSwept + clientInterval <= now {
-            clientsSwept = now
-            for client in clients.elements { client.sweep(now: now) }
-        }
+        for client in clients.due(now) { client.sweep(now: now) }
         for (id, entry) in pools where entry.pool.expire(now: now) { pools[id] = nil }
         accessLog?.tick()
     }
 
-    /// Clients' limits are long, as a rule: looking at thousands of connections once a second is enough then.
-    private var clientInterval: TimeAmount {
+    /// How often a client connection is looked at. Its limits are long, as a rule: once a second is enough for thousands of
+    /// them then.
+    var clientInterval: TimeAmount {
         let server = snapshot.server
         var shortest = min(server.headerTimeout, server.idle)
         if server.keepaliveComment > .zero { shortest = min(shortest, server.keepaliveComment) }

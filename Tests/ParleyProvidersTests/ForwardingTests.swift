@@ -24,8 +24,8 @@ private final class ArrivingAnswer: UpstreamAnswer {
 
     func next(by deadline: NIODeadline) async throws(ParleyError) -> ByteBuffer? {
         while let read = reads.popFirst() {
-            guard let receiver, receiver.isReady else { return ByteBuffer(string: read) }
-            guard let deadline = receiver.receive(ByteBuffer(string: read)) else { return ByteBuffer() }
+            var bytes: ByteBuffer? = ByteBuffer(string: read)
+            guard let deadline = receiver?.receive(&bytes) else { return bytes ?? ByteBuffer() }
             deadlines.append(deadline)
         }
         return nil
@@ -49,13 +49,14 @@ private final class SlowSink: AnswerSink {
 
     var isReady: Bool { room > 0 }
 
-    func send(filledBy fill: (inout ByteBuffer) -> Bool) {
+    func send(filledBy fill: (inout ByteBuffer) -> Bool) -> NIODeadline? {
         // Something of the sink's own is in front, as a chunk's size is.
         var piece = ByteBuffer(string: "size ")
-        guard fill(&piece) else { return }
+        guard fill(&piece) else { return nil }
         piece.moveReaderIndex(forwardBy: 5)
         sent.append(String(buffer: piece))
         room -= 1
+        return isReady ? .now() : nil
     }
 }
 

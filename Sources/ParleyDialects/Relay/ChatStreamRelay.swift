@@ -115,7 +115,9 @@ extension ChatStreamRelay {
                 out.writeImmutableBuffer(held)
                 releaseHeld()
             }
-            bytes.withUnsafeReadableBytes { _ = out.writeBytes(UnsafeRawBufferPointer(rebasing: $0[..<boundary])) }
+            bytes.withUnsafeReadableBytes { all in
+                Self.append(UnsafeRawBufferPointer(rebasing: all[..<boundary]), to: &out)
+            }
             try pass(from: start, in: &out)
         }
         guard phase != .over, let rest else { return }
@@ -124,6 +126,17 @@ extension ChatStreamRelay {
         } else if let rest = enter(rest, into: &out) {
             try hold(rest)
         }
+    }
+
+    /// Appends bytes. The buffer's own function for it costs as much as a frame of a few hundred of them.
+    private static func append(_ bytes: UnsafeRawBufferPointer, to out: inout ByteBuffer) {
+        guard let source = bytes.baseAddress else { return }
+        out.reserveCapacity(minimumWritableBytes: bytes.count)
+        let end = out.writerIndex
+        out.withVeryUnsafeMutableBytes { memory in
+            memory.baseAddress.map { ($0 + end).copyMemory(from: source, byteCount: bytes.count) }
+        }
+        out.moveWriterIndex(forwardBy: bytes.count)
     }
 
     /// Behind the last line end in `bytes` that ends a frame; 0 where none does.

@@ -25,7 +25,8 @@ struct ResponseFraming {
     private enum State {
         case head
         case length(Int)
-        case chunked(ChunkReader)
+        /// In chunks, which `chunks` reads.
+        case chunked
         case untilClose
         /// Complete; whatever follows belongs to nobody.
         case done
@@ -34,6 +35,7 @@ struct ResponseFraming {
     private static let headLimit = 64 << 10
 
     private var state = State.head
+    private var chunks = ChunkReader()
     /// The beginning of a head that is not complete.
     private var held: ByteBuffer?
     /// Whether the connection may carry another request afterwards.
@@ -66,11 +68,11 @@ struct ResponseFraming {
             let count = min(left, input.readableBytes)
             if count > 0 { arrival.body = input.readSlice(length: count) }
             state = count == left ? .done : .length(left - count)
-        case .chunked(var reader):
-            state = .done
-            let used = try reader.read(input, into: &arrival.body)
+        case .chunked:
+            let used = try chunks.read(input, into: &arrival.body)
+            guard chunks.isDone else { return }
             input.moveReaderIndex(forwardBy: used)
-            if !reader.isDone { state = .chunked(reader) }
+            state = .done
         case .untilClose:
             if input.readableBytes > 0 { arrival.body = input }
             return
@@ -117,7 +119,8 @@ struct ResponseFraming {
         } else if parsed.status == 204 || parsed.status == 304 {
             state = .done
         } else if parsed.isChunked {
-            state = .chunked(ChunkReader())
+            chunks = ChunkReader()
+            state = .chunked
         } else if let length = parsed.contentLength {
             state = length == 0 ? .done : .length(length)
         } else {

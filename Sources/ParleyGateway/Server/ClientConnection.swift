@@ -37,12 +37,14 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private var hasRoom = true
     private var headPendingSince: NIODeadline?
     private var lastRead = NIODeadline.now()
-    private var lastWrite = NIODeadline.now()
+    private(set) var lastWrite = NIODeadline.now()
     private var lingerUntil: NIODeadline?
     private(set) var isClosed = false
     /// Why the running call must end although the client is still there; set when the server shuts down.
     private(set) var abortion: ParleyError?
     var sweepIndex = -1
+    /// Whether the next sweep comes when a comment is due, later than any other limit allows.
+    private var isSweptLate = false
     /// Who sent the last request.
     var caller: Caller?
     /// The response being written.
@@ -113,6 +115,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     func awaitWritable(by deadline: NIODeadline) async throws(ParleyError) {
         while !isClosed, abortion == nil, !hasRoom {
             response.stalledUntil = deadline
+            sweepSoon()
             await waiter.waitForSignal()
             response.stalledUntil = nil
         }
@@ -175,7 +178,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         socket = DirectSocket(context, isPlain: isPlain)
-        shard.clients.add(self)
+        shard.clients.add(self, deadline: .now())
         shard.gateway.opened()
         task = shard.run { await self.serve() }
     }
@@ -292,6 +295,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         while let request = await nextRequest() {
             await exchange(for: request).run()
             response.isIdle = true
+            sweepSoon()
             upload = nil
             guard response.keepsAlive, !response.isAborted, !isClosed else { break }
         }
@@ -309,6 +313,22 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 extension ClientConnection: Swept {
     func sweep(now: NIODeadline) {
         let server = shard.snapshot.server
+        enforceLimits(server, now)
+        var next = now + shard.clientInterval
+        // A stream needs no look before its comment: thousands may be open for minutes.
+        isSweptLate = response.takesComments && response.stalledUntil == nil && server.keepaliveComment > .zero
+        if isSweptLate { next = max(next, lastWrite + server.keepaliveComment) }
+        shard.clients.setDeadline(next, of: self)
+    }
+
+    /// What a sweep would come too late for begins.
+    private func sweepSoon() {
+        guard isSweptLate else { return }
+        isSweptLate = false
+        shard.clients.setDeadline(.now(), of: self)
+    }
+
+    private func enforceLimits(_ server: ServerRules, _ now: NIODeadline) {
         if let lingerUntil {
             if lingerUntil <= now { close() }
         } else if let stalled = response.stalledUntil, stalled <= now {

@@ -37,8 +37,9 @@ struct Response {
 
 /// A piece of a stream on its way to the client.
 struct OutgoingPiece {
-    /// A chunk's size line: eight hexadecimal digits and CR LF. Leading zeros are allowed (RFC 9112 section 7.1).
-    fileprivate static let sizeLine: StaticString = "00000000\r\n"
+    /// The bytes of a chunk's size line: eight hexadecimal digits and CR LF. Leading zeros are allowed (RFC 9112 section
+    /// 7.1).
+    fileprivate static let sizeLine = 10
 
     /// What to append the piece to.
     var bytes: ByteBuffer
@@ -50,12 +51,25 @@ struct OutgoingPiece {
     init(isChunked: Bool, isFirst: Bool, in bytes: consuming ByteBuffer) {
         self.isChunked = isChunked
         hasSizeLine = isChunked && !isFirst
+        // Before it is stored: behind that it would have two owners for a moment, and be copied.
+        if hasSizeLine { bytes.leaveSizeLine() }
         self.bytes = bytes
-        if hasSizeLine { self.bytes.writeStaticString(Self.sizeLine) }
     }
 
     /// The piece's own length.
-    var count: Int { bytes.readableBytes - (hasSizeLine ? Self.sizeLine.utf8CodeUnitCount : 0) }
+    var count: Int { bytes.readableBytes - (hasSizeLine ? Self.sizeLine : 0) }
+
+    /// The eight hexadecimal digits of a number, the first one in the highest byte.
+    static func hexadecimal(_ value: UInt32) -> UInt64 {
+        // Each half of what is left moves apart, until every digit has a byte of its own.
+        var digits = UInt64(value)
+        digits = (digits << 16 | digits) & 0x0000_FFFF_0000_FFFF
+        digits = (digits << 8 | digits) & 0x00FF_00FF_00FF_00FF
+        digits = (digits << 4 | digits) & 0x0F0F_0F0F_0F0F_0F0F
+        // Six more make a digit over 9 reach the fifth bit: such bytes are letters.
+        let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return digits | 0x3030_3030_3030_3030 &+ letters &* 0x27
+    }
 }
 
 extension ClientConnection {
@@ -99,17 +113,17 @@ extension ClientConnection {
         if piece.isChunked {
             if count > 0 {
                 if piece.hasSizeLine {
-                    Self.writeSize(count, over: &piece.bytes, at: piece.bytes.readerIndex)
+                    piece.bytes.fillSizeLine(count, at: piece.bytes.readerIndex)
                 } else {
                     let start = lead.writerIndex
-                    lead.writeStaticString(OutgoingPiece.sizeLine)
-                    Self.writeSize(count, over: &lead, at: start)
+                    lead.leaveSizeLine()
+                    lead.fillSizeLine(count, at: start)
                 }
-                piece.bytes.writeStaticString(isLast ? "\r\n0\r\n\r\n" : "\r\n")
+                piece.bytes.endChunk()
             } else {
                 piece.bytes.clear()
-                if isLast { piece.bytes.writeStaticString("0\r\n\r\n") }
             }
+            if isLast { piece.bytes.writeStaticString("0\r\n\r\n") }
         }
         response.bytesOut += count
         guard lead.readableBytes > 0 else {
@@ -129,11 +143,13 @@ extension ClientConnection: AnswerSink {
     /// Whether a stream's head was sent and the client takes more of it.
     var isReady: Bool { isWritable && response.hasHead && response.takesComments }
 
-    func send(filledBy fill: (inout ByteBuffer) -> Bool) {
-        guard let head = response.streamHead else { return }
+    func send(filledBy fill: (inout ByteBuffer) -> Bool) -> NIODeadline? {
+        guard let head = response.streamHead else { return nil }
         var piece = makePiece(in: shard.spare.take(room: 512))
-        if fill(&piece.bytes) { send(&piece, head: head, isLast: false) }
+        let isFilled = fill(&piece.bytes)
+        if isFilled { send(&piece, head: head, isLast: false) }
         shard.spare.give(back: piece.bytes)
+        return isFilled && isReady ? lastWrite : nil
     }
 }
 
@@ -163,18 +179,35 @@ extension ClientConnection {
         response.hasHead = true
         response.status = status
     }
+}
 
-    /// Writes a chunk's size over the digits of a size line.
-    private static func writeSize(_ count: Int, over out: inout ByteBuffer, at index: Int) {
-        let offset = index - out.readerIndex
-        var rest = UInt32(truncatingIfNeeded: count)
-        out.withUnsafeMutableReadableBytes { bytes in
-            guard bytes.count >= offset + 8 else { return }
-            for place in stride(from: offset + 7, through: offset, by: -1) {
-                let digit = UInt8(truncatingIfNeeded: rest & 15)
-                bytes[place] = digit < 10 ? digit + 0x30 : digit + 0x57
-                rest >>= 4
-            }
+// Written straight into the memory: every piece of a stream has them, and the buffer's own functions for a few bytes cost as
+// much as the rest of the piece.
+extension ByteBuffer {
+    /// Leaves room for a size line, which is to be filled before the bytes are sent.
+    fileprivate mutating func leaveSizeLine() {
+        reserveCapacity(minimumWritableBytes: OutgoingPiece.sizeLine)
+        moveWriterIndex(forwardBy: OutgoingPiece.sizeLine)
+    }
+
+    /// Fills the room that was left for a size line at an index.
+    fileprivate mutating func fillSizeLine(_ count: Int, at index: Int) {
+        let digits = OutgoingPiece.hexadecimal(UInt32(truncatingIfNeeded: count))
+        withVeryUnsafeMutableBytes { bytes in
+            guard bytes.count >= index + OutgoingPiece.sizeLine else { return }
+            bytes.storeBytes(of: digits.bigEndian, toByteOffset: index, as: UInt64.self)
+            bytes.storeBytes(of: UInt16(0x0D0A).bigEndian, toByteOffset: index + 8, as: UInt16.self)
         }
+    }
+
+    /// Appends the CR LF behind a chunk.
+    fileprivate mutating func endChunk() {
+        reserveCapacity(minimumWritableBytes: 2)
+        let end = writerIndex
+        withVeryUnsafeMutableBytes { bytes in
+            guard bytes.count >= end + 2 else { return }
+            bytes.storeBytes(of: UInt16(0x0D0A).bigEndian, toByteOffset: end, as: UInt16.self)
+        }
+        moveWriterIndex(forwardBy: 2)
     }
 }

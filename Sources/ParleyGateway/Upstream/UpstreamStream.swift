@@ -171,15 +171,15 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
 
     /// A read is complete: wakes the task, unless what came can go on without it.
     func signal() {
-        if waiter.isWaiting, !isEnded, let receiver, let bytes = unread, receiver.isReady {
-            unread = nil
-            if let deadline = receiver.receive(bytes) {
+        if waiter.isWaiting, !isEnded, unread != nil, let receiver {
+            var bytes = unread.take()
+            if let deadline = receiver.receive(&bytes) {
                 expire(at: deadline)
                 connection?.drained(self)
                 return
             }
             // What the task wakes up to.
-            unread = ByteBuffer()
+            unread = bytes ?? ByteBuffer()
         }
         waiter.signal()
     }

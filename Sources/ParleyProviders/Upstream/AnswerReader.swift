@@ -72,11 +72,11 @@ final class AnswerReader {
 
     /// Something came and was taken without the task that waits in `next`.
     ///
+    /// - Parameter start: when that was.
     /// - Returns: until when it waits now.
-    func waitAnew(by deadline: NIODeadline) -> NIODeadline {
-        let now = NIODeadline.now()
-        waitingSince = now
-        return end(ofWaitSince: now, by: deadline)
+    func waitAnew(since start: NIODeadline, by deadline: NIODeadline) -> NIODeadline {
+        waitingSince = start
+        return end(ofWaitSince: start, by: deadline)
     }
 
     private func end(ofWaitSince start: NIODeadline, by deadline: NIODeadline) -> NIODeadline {

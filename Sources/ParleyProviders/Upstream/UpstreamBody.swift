@@ -118,22 +118,19 @@ extension UpstreamBody: ArrivalReceiver {
         reader.forward(to: self)
     }
 
-    var isReady: Bool { sink?.isReady ?? false }
-
     /// Puts what arrived through the relay and straight to the sink. The task is woken only at the end, after a failure
     /// and where the client is slow.
-    func receive(_ bytes: ByteBuffer) -> NIODeadline? {
-        guard let sink else { return nil }
-        sink.send { out in
+    func receive(_ bytes: inout ByteBuffer?) -> NIODeadline? {
+        guard let sink, sink.isReady, let arrived = bytes.take() else { return nil }
+        let sent = sink.send { out in
             let start = out.writerIndex
-            push(bytes, into: &out)
+            push(arrived, into: &out)
             if case .open = state { return true }
             // The last piece has an end of its own.
             ready = out.getSlice(at: start, length: out.writerIndex - start) ?? ByteBuffer()
             return false
         }
-        guard case .open = state, sink.isReady else { return nil }
-        return reader.waitAnew(by: deadline)
+        return sent.map { reader.waitAnew(since: $0, by: deadline) }
     }
 }
 

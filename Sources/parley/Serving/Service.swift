@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Parley, an LLM gateway.
 
-import Glibc
 import Logging
 import NIOCore
 import ParleyConfiguration
@@ -14,28 +13,24 @@ import Synchronization
 
 /// A running server: reloads its configuration, finds local providers, and ends on a signal.
 final class Service: Sendable {
-    private struct State {
-        var startup: Startup
-        var stamp: FileStamp?
-    }
-
-    private static let watchInterval = Duration.milliseconds(500)
-
     /// Where the account of calls is kept.
     let ledger: SQLiteLedger
     private let gateway: Gateway
     private let logs: Logs
-    private let state: Mutex<State>
+    private let startup: Mutex<Startup>
+    /// Changes of the configuration's file; nil where there is none.
+    private let changes: AsyncStream<Void>?
 
     init(startup: Startup, gateway: Gateway, ledger: SQLiteLedger, logs: Logs) {
         self.ledger = ledger
         self.gateway = gateway
         self.logs = logs
-        state = Mutex(State(startup: startup, stamp: startup.path.flatMap { FileStamp($0) }))
+        self.startup = Mutex(startup)
+        changes = startup.path.map { FileWatch.changes(of: $0) }
     }
 
     /// The configuration that is being served.
-    var snapshot: Snapshot { state.withLock { $0.startup.snapshot } }
+    var snapshot: Snapshot { startup.withLock { $0.snapshot } }
 
     /// Serves until told to stop.
     func run(until signals: AsyncStream<Signals.Signal>) async {
@@ -50,11 +45,11 @@ final class Service: Sendable {
 
     /// Looks for servers on this machine and fetches the providers' lists, then says what there is to use.
     func discover() async {
-        var startup = state.withLock { $0.startup }
+        var startup = self.startup.withLock { $0 }
         let local = await startup.findLocal(through: gateway)
         if !local.isEmpty, !Task.isCancelled {
             let updated = startup
-            state.withLock { $0.startup = updated }
+            self.startup.withLock { $0 = updated }
             gateway.adopt(startup.snapshot)
         }
         for setup in local {
@@ -84,22 +79,13 @@ final class Service: Sendable {
     }
 
     private func watch() async {
-        while !Task.isCancelled {
-            try? await Task.sleep(for: Self.watchInterval)
-            let isChanged = state.withLock { state in
-                guard let path = state.startup.path, let stamp = FileStamp(path), stamp != state.stamp else {
-                    return false
-                }
-                state.stamp = stamp
-                return true
-            }
-            if isChanged, !Task.isCancelled { reload() }
-        }
+        guard let changes else { return }
+        for await _ in changes { reload() }
     }
 
     /// Reads the file again; a bad one leaves the old configuration serving.
     private func reload() {
-        var startup = state.withLock { $0.startup }
+        var startup = self.startup.withLock { $0 }
         guard let path = startup.path else { return }
         do {
             let (settings, warnings) = try Startup.read(path, Startup.environment())
@@ -129,7 +115,7 @@ final class Service: Sendable {
             startup.settings.server.listen = comparable.listen
             startup.snapshot = snapshot
             let updated = startup
-            state.withLock { $0.startup = updated }
+            self.startup.withLock { $0 = updated }
             gateway.adopt(snapshot)
             logs.logger.info("configuration reloaded", metadata: ["file": "\(path)"])
             Task { [logs] in
@@ -139,25 +125,5 @@ final class Service: Sendable {
             for line in "\(error)".split(separator: "\n") { logs.logger.error("\(line)") }
             logs.logger.error("the configuration was not reloaded; the old one goes on serving")
         }
-    }
-}
-
-/// What tells one version of a file from another.
-struct FileStamp: Equatable, Sendable {
-    private let device: UInt
-    private let inode: UInt
-    private let size: Int
-    private let seconds: Int
-    private let nanoseconds: Int
-
-    /// The stamp of the file at `path`; nil where there is none.
-    init?(_ path: String) {
-        var info = stat()
-        guard stat(path, &info) == 0 else { return nil }
-        device = UInt(info.st_dev)
-        inode = UInt(info.st_ino)
-        size = Int(info.st_size)
-        seconds = info.st_mtim.tv_sec
-        nanoseconds = info.st_mtim.tv_nsec
     }
 }

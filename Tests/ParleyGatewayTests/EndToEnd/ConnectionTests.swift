@@ -171,6 +171,22 @@ struct ConnectionTests {
         }
     }
 
+    @Test("A connection that is idle after a stream is closed in time, however late the stream's next comment was due")
+    func idleAfterStream() async throws {
+        var setup = GatewayUnderTest.Setup()
+        setup.server = ["idle: 2s", "keepalive_comment: 5m"]
+        // Long enough for several sweeps.
+        let steps: [Script.Step] = [
+            Bodies.streamHead, .sleep(milliseconds: 1_500), .sse(.init(Bodies.stream("Hi"))),
+        ]
+        try await GatewayUnderTest.run(setup, scripts: [Script(steps: steps)]) { gateway, _ in
+            let client = try await gateway.connect()
+            try await client.send(RawClient.post(Bodies.chat(stream: true)))
+            #expect(try await client.answer().events.last == "[DONE]")
+            try await client.waitForClose(within: .seconds(30))
+        }
+    }
+
     @Test("The client's own headers do not reach the upstream")
     func ownHeaders() async throws {
         try await GatewayUnderTest.run { gateway, upstream in

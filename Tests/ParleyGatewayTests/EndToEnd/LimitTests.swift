@@ -201,6 +201,8 @@ struct BackPressureTests {
     @Test("A client that never reads again is given up at the total limit, and its upstream closed")
     func givenUp() async throws {
         var setup = GatewayUnderTest.Setup()
+        // No comment is due before that.
+        setup.server = ["keepalive_comment: 5m"]
         setup.defaults = ["timeout: {connect: 5s, first: 5s, idle: 60s, total: 3s}"]
         let script = Script(steps: [Bodies.streamHead, .repeat(.init(1_024, write: Self.event))])
         try await GatewayUnderTest.run(setup, scripts: [script]) { gateway, upstream in
