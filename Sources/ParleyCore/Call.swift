@@ -36,6 +36,13 @@ public struct Call: Sendable {
         init(_ fields: Fields) { self.fields = fields }
     }
 
+    /// What few calls have, and what is large: copied and let go of as one reference.
+    private final class Box<Value: Sendable>: Sendable {
+        let value: Value
+
+        init(_ value: Value) { self.value = value }
+    }
+
     private struct Fields: Sendable {
         var id: String
         var dialect: DialectID
@@ -50,9 +57,9 @@ public struct Call: Sendable {
         var body: ByteBuffer
         var upload: (any RequestUpload)?
         var reading: (any RequestReading)?
-        var request: ChatRequest?
+        var request: Box<ChatRequest>?
         var original: ByteBuffer?
-        var embedding: EmbeddingRequest?
+        var embedding: Box<EmbeddingRequest>?
         var overrides: [FieldOverride] = []
         var headers: [HeaderField] = []
         var timeouts = TimeoutOverrides()
@@ -171,8 +178,8 @@ extension Call {
 
     /// The request in the neutral form, where a composition changed it; then `body` is not used.
     public var request: ChatRequest? {
-        get { storage.fields.request }
-        set { own.fields.request = newValue }
+        get { storage.fields.request?.value }
+        set { own.fields.request = newValue.map { Box($0) } }
     }
 
     /// Whether a composition changed the request, so that there is a `request`.
@@ -187,8 +194,8 @@ extension Call {
 
     /// The texts to embed, for `embed`.
     public var embedding: EmbeddingRequest? {
-        get { storage.fields.embedding }
-        set { own.fields.embedding = newValue }
+        get { storage.fields.embedding?.value }
+        set { own.fields.embedding = newValue.map { Box($0) } }
     }
 
     /// Fields to set in the request, weakest first; an override later in the list wins.

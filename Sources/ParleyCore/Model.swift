@@ -9,8 +9,16 @@ public protocol Model: Sendable {
     /// The name this model has in logs and in `x-parley-model`.
     var name: String { get }
 
+    /// The model that answers: this one, unless it is only another name. Whoever asks it in place of this one saves a wait.
+    var target: any Model { get }
+
     /// Answers one call.
     ///
     /// - Throws: what went wrong, in the taxonomy every dialect renders.
     func answer(_ call: Call) async throws(ParleyError) -> Reply
+}
+
+extension Model {
+    /// This model.
+    public var target: any Model { self }
 }

@@ -197,7 +197,7 @@ final class Exchange {
         var call = try prepare(asked)
         if dialectID == .openAIResponses { asked.isKept = try await recall(&call, asked.key) }
         // 6. Answer: returns at the first meaningful event.
-        commit(try await model.answer(call), to: call, asked)
+        commit(try await model.target.answer(call), to: call, asked)
     }
 
     // Apart from `generate`, whose frame lies below everything that waits for an answer.

@@ -165,6 +165,13 @@ import Testing
         }
     }
 
+    @Test("A name for a name stands for the model behind both")
+    func target() {
+        let model = ScriptedModel("model", .answer("1"))
+        #expect(Alias("outer", of: Alias("inner", of: model)).target as? ScriptedModel === model)
+        #expect((model.target as? ScriptedModel) === model)
+    }
+
     @Test("An entry may take the place of an upstream and still use it")
     func shadow() async throws {
         let blueprint = Blueprint([

@@ -111,7 +111,9 @@ struct ResponseFraming {
         let parsed = try ResponseHead(head)
         if (100...199).contains(parsed.status), parsed.status != 101 { return true }
         arrival.status = parsed.status
-        arrival.headers = parsed.headers
+        // A copy where more is to come: the lines alone would keep the whole read alive for as long as that takes.
+        let isWhole = parsed.contentLength.map { $0 <= input.readableBytes } ?? false
+        arrival.headers = HeaderBlock(isWhole ? parsed.lines : ByteBuffer(bytes: parsed.lines.readableBytesView))
         isReusable = parsed.isReusable
         if parsed.status == 101 {
             isReusable = false

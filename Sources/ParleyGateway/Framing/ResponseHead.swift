@@ -10,7 +10,8 @@ struct ResponseHead {
     private(set) var contentLength: Int?
     private(set) var isChunked = false
     private(set) var isReusable = true
-    private(set) var headers = HeaderBlock()
+    /// The header lines where they lie: as long as somebody has them, all that was read with them is kept.
+    private(set) var lines = ByteBuffer()
 
     /// Reads a head, status line and empty line included.
     ///
@@ -35,8 +36,8 @@ struct ResponseHead {
             }
         }
         if let failure { throw failure }
-        // A copy, since a slice would keep the whole read alive for as long as the answer takes.
-        headers = HeaderBlock(head.withUnsafeReadableBytes { ByteBuffer(bytes: $0[min(linesStart, $0.count)...]) })
+        lines = head
+        lines.moveReaderIndex(forwardBy: linesStart)
     }
 
     private mutating func readStatus(_ line: UnsafeRawBufferPointer) -> FramingError? {

@@ -16,6 +16,9 @@ public struct Alias: Model {
         self.model = model
     }
 
+    /// What the name stands for in the end.
+    public var target: any Model { model.target }
+
     /// Answers as the model behind the name does.
     public func answer(_ call: Call) async throws(ParleyError) -> Reply {
         try await model.answer(call)
