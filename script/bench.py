@@ -3,7 +3,8 @@
 """Parley beside nginx as a plain reverse proxy: CPU, memory and start time, on one upstream in one run.
 
 CPU is user + system time of the process tree from /proc, divided by the requests answered in that time. Runs are
-interleaved (nginx, Parley, nginx, …) and the median is reported, so that a busy machine hurts both alike.
+interleaved (nginx, Parley, nginx, …) and the median is reported, so that a busy machine hurts both alike. Paced streams,
+which leave the machine idle, run through both at the same time: what waking from idle costs changes from minute to minute.
 """
 
 import argparse
@@ -238,10 +239,10 @@ def wrk(port, text, connections, seconds, folder):
 
 
 class Streams:
-    """Many open streams, read by one small loop."""
+    """Many open streams, read by one small loop; several lots of them by one where they share a selector."""
 
-    def __init__(self, port, count, model):
-        self.selector = selectors.DefaultSelector()
+    def __init__(self, port, count, model, selector=None):
+        self.selector = selector or selectors.DefaultSelector()
         self.sockets, self.events, self.closed = [], 0, 0
         text = body(model, 1000, True)
         request = (
@@ -251,12 +252,12 @@ class Streams:
             client = socket.create_connection(("127.0.0.1", port), 10)
             client.setblocking(False)
             client.sendall(request)
-            self.selector.register(client, selectors.EVENT_READ)
+            self.selector.register(client, selectors.EVENT_READ, self)
             self.sockets.append(client)
             self.read(0)
 
     def read(self, seconds):
-        """Reads for so long and counts the events that came."""
+        """Reads for so long and counts the events that came, for each lot those of its own."""
         limit = time.monotonic() + seconds
         while True:
             for entry, _ in self.selector.select(max(0, min(0.2, limit - time.monotonic()))):
@@ -265,9 +266,9 @@ class Streams:
                 except (BlockingIOError, ConnectionError):
                     data = None
                 if data:
-                    self.events += data.count(b"data: ")
+                    entry.data.events += data.count(b"data: ")
                 elif data == b"":
-                    self.closed += 1
+                    entry.data.closed += 1
                     self.selector.unregister(entry.fileobj)
             if time.monotonic() >= limit:
                 return
@@ -278,17 +279,25 @@ class Streams:
         self.selector.close()
 
 
-def paced(process, port, count, seconds, model="bench-paced"):
-    """CPU µs per event with `count` streams of one event per second each."""
-    streams = Streams(port, count, model)
-    streams.read(2)
-    used, events = cpu(process.pid), streams.events
-    streams.read(seconds)
-    used, events = cpu(process.pid) - used, streams.events - events
-    streams.close()
-    if streams.closed or events < count * seconds * 0.5:
-        sys.exit(f"{streams.closed} of {count} paced streams ended, {events} events came: nothing to compare")
-    return used / events * 1e6
+def paced(sides, count, seconds, model="bench-paced"):
+    """CPU µs per event with `count` streams of one event per second each, through all sides at the same time."""
+    selector = selectors.DefaultSelector()
+    lots = [Streams(port, count, model, selector) for _, port in sides]
+
+    def now():
+        return [(cpu(process.pid), lot.events) for (process, _), lot in zip(sides, lots)]
+
+    lots[0].read(2)
+    before = now()
+    lots[0].read(seconds)
+    found = [(used - used_before, events - events_before)
+             for (used, events), (used_before, events_before) in zip(now(), before)]
+    for lot in lots:
+        lot.close()
+    for lot, (_, events) in zip(lots, found):
+        if lot.closed or events < count * seconds * 0.5:
+            sys.exit(f"{lot.closed} of {count} paced streams ended, {events} events came: nothing to compare")
+    return [used / events * 1e6 for used, events in found]
 
 
 def memory(process, port, count):
@@ -385,8 +394,9 @@ def measure(options, folder):
                 return
             found = {reference: [], ours: []}
             for turn in range(options.runs):
-                for side in (reference, ours) if turn % 2 == 0 else (ours, reference):
-                    found[side].append(run(*side))
+                sides = (reference, ours) if turn % 2 == 0 else (ours, reference)
+                for side, number in zip(sides, run(sides)):
+                    found[side].append(number)
             numbers[name] = (statistics.median(found[ours]), statistics.median(found[reference]))
             print(f"{name}: parley {numbers[name][0]:.1f}, nginx {numbers[name][1]:.1f} "
                   f"(runs {' '.join(f'{x:.1f}' for x in found[ours])} | {' '.join(f'{x:.1f}' for x in found[reference])})",
@@ -407,9 +417,10 @@ def measure(options, folder):
             return run
 
         for name, text in loads.items():
-            interleaved(name, loaded(text))
+            one = loaded(text)
+            interleaved(name, lambda sides, one=one: [one(*side) for side in sides])
         streams, seconds = (200, 3) if options.quick else (1000, 15)
-        interleaved("paced", lambda process, port: paced(process, port, streams, seconds))
+        interleaved("paced", lambda sides: paced(sides, streams, seconds))
         if not stand_in:
             translated(options, wanted, numbers, ours, loaded, streams, seconds)
             if "route" in wanted:
@@ -439,7 +450,7 @@ def translated(options, wanted, numbers, ours, loaded, streams, seconds):
     beside("event", lambda kind: loaded(body(f"{kind}-stream", 1024, True))(*ours) / 100)
     beside("whole-1k", lambda kind: loaded(body(f"{kind}-json", 1024, False))(*ours))
     beside("whole-100k", lambda kind: loaded(body(f"{kind}-json", 102400, False))(*ours))
-    beside("event-paced", lambda kind: paced(*ours, streams, seconds, f"{kind}-paced"))
+    beside("event-paced", lambda kind: paced([ours], streams, seconds, f"{kind}-paced")[0])
 
 
 ROWS = [
@@ -466,7 +477,7 @@ def table(numbers, options):
                      f"| {target}{'' if met else ' (not met)'} |")
     how = "one short run: not a measurement" if options.quick else f"medians of {options.runs} interleaved runs"
     lines += ["", f"{machine()}; {options.connections} connections, {options.workers} nginx workers, {how}; both with an "
-                  "access log, Parley with a key. Made by `script/bench`."]
+                  "access log, Parley with a key; paced events through both at the same time. Made by `script/bench`."]
     if any(name in numbers for name, *_ in TRANSLATED):
         lines += ["", "OpenAI's client, Anthropic's upstream, beside the same answer relayed by Parley:", "",
                   "| | translated | relayed | | target |", "|---|---|---|---|---|"]

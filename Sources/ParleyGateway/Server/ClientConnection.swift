@@ -8,7 +8,7 @@ import ParleyCore
 /// A client's connection: requests queue here as they arrive, one task answers them in order.
 ///
 /// `@unchecked Sendable`: every method runs on the event loop of the connection, where its task runs too.
-final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
+final class ClientConnection: DirectHandler, ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
 
     /// Requests that may wait on a connection before it stops reading (pipelining).
@@ -17,8 +17,6 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private static let lingerTime = TimeAmount.seconds(2)
 
     let shard: Shard
-    private var context: ChannelHandlerContext?
-    private var socket: DirectSocket?
     /// Whether the connection has no TLS.
     private let isPlain: Bool
     /// Signalled with every event, the close of the connection and an abort included.
@@ -125,22 +123,22 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// Sends bytes as they are.
     func write(_ bytes: ByteBuffer) {
-        guard let socket, !isClosed else { return }
+        guard !isClosed else { return }
         lastWrite = .now()
-        socket.write(bytes)
+        transmit(bytes)
     }
 
     /// Sends bytes that lie in two places.
     func write(_ first: ByteBuffer, _ second: ByteBuffer) {
-        guard let socket, !isClosed else { return }
+        guard !isClosed else { return }
         lastWrite = .now()
-        socket.write(first, second)
+        transmit(first, second)
     }
 
     /// Closes once everything was sent.
     func finish() {
-        guard let socket, !isClosed else { return }
-        socket.whenSent { self.close() }
+        guard !isClosed else { return }
+        whenSent { self.close() }
     }
 
     /// Ends a connection on which the client may still be sending: it gets time to read the answer first, since closing
@@ -176,16 +174,14 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        socket = DirectSocket(context, isPlain: isPlain)
+        attach(to: context, isPlain: isPlain)
         shard.clients.add(self, deadline: .now())
         shard.gateway.opened()
         task = shard.run { await self.serve() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        self.context = nil
-        socket = nil
+        detach()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -220,7 +216,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         gotPart = false
         upload?.changed()
         waiter.signal()
-        if isReading { socket?.readOn() }
+        if isReading { readOn() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

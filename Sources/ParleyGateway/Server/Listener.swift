@@ -23,9 +23,7 @@ struct Listener {
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // Small to begin with: most requests are, and an idle connection should hold little.
-            .childChannelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 64 << 10)
-            )
+            .childChannelOption(.recvAllocator, value: ReadSize(first: 2048))
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try install(on: channel) }
             }

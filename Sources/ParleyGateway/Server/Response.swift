@@ -108,8 +108,36 @@ extension ClientConnection {
     /// Sends a piece of a stream, with the head where it was not sent yet. The piece is used up: it is changed in place,
     /// since a copy of the bytes would cost more than all the rest.
     func send(_ piece: inout OutgoingPiece, head: AnswerHead, isLast: Bool) {
+        guard !response.hasHead else { return send(&piece, isLast: isLast) }
+        var lead = startStream(head, isChunked: piece.isChunked)
+        frame(&piece, behind: &lead, isLast: isLast)
+        write(&lead, with: piece.bytes)
+    }
+
+    /// Sends a piece of a stream whose head was sent.
+    private func send(_ piece: inout OutgoingPiece, isLast: Bool) {
+        var lead = ByteBuffer()
+        frame(&piece, behind: &lead, isLast: isLast)
+        if lead.readableBytes > 0 {
+            // The piece was made when the head was still to come, which then left with a comment.
+            write(&lead, with: piece.bytes)
+        } else if piece.bytes.readableBytes > 0 {
+            write(piece.bytes)
+        }
+    }
+
+    private func write(_ lead: inout ByteBuffer, with bytes: ByteBuffer) {
+        if bytes.readableBytes <= Self.joinLimit {
+            lead.writeImmutableBuffer(bytes)
+            write(lead)
+        } else {
+            write(lead, bytes)
+        }
+    }
+
+    /// Makes a chunk of a piece, whose size is appended to `lead` where the piece has no room for it.
+    private func frame(_ piece: inout OutgoingPiece, behind lead: inout ByteBuffer, isLast: Bool) {
         let count = piece.count
-        var lead = response.hasHead ? ByteBuffer() : startStream(head, isChunked: piece.isChunked)
         if piece.isChunked {
             if count > 0 {
                 if piece.hasSizeLine {
@@ -126,16 +154,6 @@ extension ClientConnection {
             if isLast { piece.bytes.writeStaticString("0\r\n\r\n") }
         }
         response.bytesOut += count
-        guard lead.readableBytes > 0 else {
-            if piece.bytes.readableBytes > 0 { write(piece.bytes) }
-            return
-        }
-        if piece.bytes.readableBytes <= Self.joinLimit {
-            lead.writeImmutableBuffer(piece.bytes)
-            write(lead)
-        } else {
-            write(lead, piece.bytes)
-        }
     }
 }
 
@@ -144,10 +162,10 @@ extension ClientConnection: AnswerSink {
     var isReady: Bool { isWritable && response.hasHead && response.takesComments }
 
     func send(filledBy fill: (inout ByteBuffer) -> Bool) -> NIODeadline? {
-        guard let head = response.streamHead else { return nil }
+        guard isReady else { return nil }
         var piece = makePiece(in: shard.spare.take(room: 512))
         let isFilled = fill(&piece.bytes)
-        if isFilled { send(&piece, head: head, isLast: false) }
+        if isFilled { send(&piece, isLast: false) }
         shard.spare.give(back: piece.bytes)
         return isFilled && isReady ? lastWrite : nil
     }

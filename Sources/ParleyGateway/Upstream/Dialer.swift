@@ -33,9 +33,7 @@ enum Dialer {
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             // A connection keeps one buffer while it waits; a single event fits into the smallest.
-            .channelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 1024, maximum: 64 << 10)
-            )
+            .channelOption(.recvAllocator, value: ReadSize(first: 1024))
             // And only one: it would keep as many as it may read at once.
             .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in

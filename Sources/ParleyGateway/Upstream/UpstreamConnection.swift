@@ -8,15 +8,13 @@ import ParleyCore
 /// One connection to an upstream, used by one request at a time.
 ///
 /// `@unchecked Sendable`: every method runs on the event loop of its channel, where its shard and its pool live too.
-final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {
+final class UpstreamConnection: DirectHandler, ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
 
     /// Bodies up to this size are sent in one buffer with the head.
     private static let joinLimit = 32 << 10
 
     private let pool: Pool
-    private var context: ChannelHandlerContext?
-    private var socket: DirectSocket?
     private var framing = ResponseFraming()
     private var current: UpstreamStream?
     private var isReading = true
@@ -44,7 +42,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     /// Sends a request whose answer fills `stream`.
     func send(_ request: UpstreamRequest, filling stream: UpstreamStream) {
-        guard let socket, isActive else {
+        guard context != nil, isActive else {
             stream.fail(Self.closedEarly)
             return
         }
@@ -69,10 +67,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         }
         out.writeStaticString("\r\n")
         if let body, length > Self.joinLimit {
-            socket.write(out, body)
+            transmit(out, body)
         } else {
             if let body { out.writeImmutableBuffer(body) }
-            socket.write(out)
+            transmit(out)
         }
         shard.spare.give(back: out)
     }
@@ -101,13 +99,11 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        socket = DirectSocket(context, isPlain: !pool.endpoint.isSecure)
+        attach(to: context, isPlain: !pool.endpoint.isSecure)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        self.context = nil
-        socket = nil
+        detach()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -144,7 +140,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
 
     func channelReadComplete(context: ChannelHandlerContext) {
         current?.signal()
-        if isReading { socket?.readOn() }
+        if isReading { readOn() }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -221,7 +217,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler, 
         self.upload = nil
         upload.stop()
         // Its last bytes may still wait in the channel.
-        socket?.followChannel()
+        followChannel()
         return upload.isComplete
     }
 

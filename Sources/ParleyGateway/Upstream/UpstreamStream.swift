@@ -35,7 +35,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
     private var deadline = NIODeadline.distantFuture
     /// When the shard's list says so: not later, and only written where it must be sooner.
     private var listed = NIODeadline.distantFuture
-    /// Whether the task waits: a deadline that passes while nobody does is none.
+    /// Whether the task waits and was not woken: a deadline that passes while nobody does is none.
     private var isAwaited = false
     /// The time limits of an upload that is not complete, and when the answer must begin.
     private var upload: UpstreamUpload?
@@ -171,7 +171,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
 
     /// A read is complete: wakes the task, unless what came can go on without it.
     func signal() {
-        if waiter.isWaiting, !isEnded, unread != nil, let receiver {
+        if isAwaited, !isEnded, unread != nil, let receiver {
             var bytes = unread.take()
             if let deadline = receiver.receive(&bytes) {
                 expire(at: deadline)
@@ -181,7 +181,7 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
             // What the task wakes up to.
             unread = bytes ?? ByteBuffer()
         }
-        waiter.signal()
+        wake()
     }
 
     /// The service has switched to a WebSocket, which the connection belongs to from now on, and the endpoint's slot.
@@ -210,6 +210,11 @@ final class UpstreamStream: UpstreamAnswer, @unchecked Sendable {
         let connection = self.connection
         leave()
         connection?.abandon(self)
+        wake()
+    }
+
+    private func wake() {
+        isAwaited = false
         waiter.signal()
     }
 

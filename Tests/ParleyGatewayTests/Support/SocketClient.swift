@@ -33,7 +33,7 @@ struct SocketClient: Sendable {
     }
 
     /// The request for a socket.
-    func request(within time: TimeAmount = .seconds(20)) -> UpstreamRequest {
+    func request(within time: TimeAmount = .minutes(5)) -> UpstreamRequest {
         let head = "GET /v1/chat?a=b HTTP/1.1\r\nhost: 127.0.0.1:\(endpoint.port)\r\nx-mine: yes\r\n"
         return UpstreamRequest(
             endpoint: endpoint, head: ByteBuffer(string: head), body: nil, isIdempotent: true,
@@ -80,7 +80,7 @@ struct SocketClient: Sendable {
 
 extension WebSocket {
     /// The next message; nil at the end.
-    func text(within time: TimeAmount = .seconds(20)) async throws(ParleyError) -> String? {
+    func text(within time: TimeAmount = .minutes(5)) async throws(ParleyError) -> String? {
         try await next(by: .now() + time).map { String(buffer: $0) }
     }
 

@@ -8,37 +8,37 @@ import Testing
 @testable import ParleyGateway
 
 @Suite("The short way to a socket")
-struct DirectSocketTests {
+struct DirectHandlerTests {
     /// Writes as soon as the connection stands, and closes it once everything has left.
-    private final class Writer: ChannelInboundHandler {
+    private final class Writer: DirectHandler, ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
 
         private let isPlain: Bool
-        private let write: (DirectSocket, ChannelHandlerContext) -> Void
+        private let write: (DirectHandler, ChannelHandlerContext) -> Void
 
-        init(isPlain: Bool, _ write: @escaping (DirectSocket, ChannelHandlerContext) -> Void) {
+        init(isPlain: Bool, _ write: @escaping (DirectHandler, ChannelHandlerContext) -> Void) {
             self.isPlain = isPlain
             self.write = write
         }
 
         func channelActive(context: ChannelHandlerContext) {
-            let socket = DirectSocket(context, isPlain: isPlain)
-            write(socket, context)
-            socket.whenSent { context.close(promise: nil) }
+            attach(to: context, isPlain: isPlain)
+            write(self, context)
+            whenSent { context.close(promise: nil) }
         }
     }
 
     /// What a client gets of a server that writes so; the client begins to read once `write` is over.
     private func received(
-        isPlain: Bool = true, _ write: @escaping @Sendable (DirectSocket, ChannelHandlerContext) -> Void
+        isPlain: Bool = true, _ write: @escaping @Sendable (DirectHandler, ChannelHandlerContext) -> Void
     ) async throws -> ByteBuffer {
         let group = MultiThreadedEventLoopGroup.singleton
         let written = group.any().makePromise(of: Void.self)
         let server = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let writer = Writer(isPlain: isPlain) { socket, context in
-                        write(socket, context)
+                    let writer = Writer(isPlain: isPlain) { handler, context in
+                        write(handler, context)
                         written.succeed()
                     }
                     try channel.pipeline.syncOperations.addHandler(writer)
@@ -87,9 +87,9 @@ struct DirectSocketTests {
             }
             return pieces.all
         }
-        let got = try await received(isPlain: isPlain) { socket, _ in
+        let got = try await received(isPlain: isPlain) { handler, _ in
             _ = pieces { first, second in
-                if let second { socket.write(first, second) } else { socket.write(first) }
+                if let second { handler.transmit(first, second) } else { handler.transmit(first) }
             }
         }
         #expect(got == pieces { _, _ in })
@@ -105,11 +105,11 @@ struct DirectSocketTests {
             write(pieces.next(10), false)
             return pieces.all
         }
-        let got = try await received { socket, context in
+        let got = try await received { handler, context in
             _ = pieces { piece, isPast in
-                guard isPast else { return socket.write(piece) }
+                guard isPast else { return handler.transmit(piece) }
                 context.writeAndFlush(NIOAny(piece), promise: nil)
-                socket.followChannel()
+                handler.followChannel()
             }
         }
         #expect(got == pieces { _, _ in })
@@ -117,11 +117,11 @@ struct DirectSocketTests {
 
     @Test("Nothing is written once the connection is closed, and nobody waits for it")
     func closed() async throws {
-        let got = try await received { socket, context in
-            socket.write(ByteBuffer(string: "before"))
+        let got = try await received { handler, context in
+            handler.transmit(ByteBuffer(string: "before"))
             context.close(promise: nil)
-            socket.write(ByteBuffer(string: "behind"))
-            socket.write(ByteBuffer(string: "behind"), ByteBuffer(string: "that"))
+            handler.transmit(ByteBuffer(string: "behind"))
+            handler.transmit(ByteBuffer(string: "behind"), ByteBuffer(string: "that"))
         }
         #expect(String(buffer: got) == "before")
     }

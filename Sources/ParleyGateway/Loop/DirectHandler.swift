@@ -5,34 +5,44 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// A connection's short way to its socket, past the pipeline of its channel.
+/// A channel's handler with a short way to its socket, past the pipeline of the channel.
 ///
 /// A channel's pipeline and its queue of pending writes cost 2,900 instructions and some sixty reference counts a write;
 /// the system call that they come to costs less. So bytes go straight into the socket as long as it takes all of them. What
 /// it does not take at once goes to the channel, which waits, tells of back-pressure and finds out what is wrong; until all
 /// of that has left, everything else follows it there.
 ///
-/// Used only on the event loop of its connection.
-final class DirectSocket {
+/// Connections are such handlers rather than have a part that does this: of thousands of slow streams everything has left
+/// the processor's caches by the time of the next event, and each further object costs as much as some hundred instructions.
+///
+/// Used only on the event loop of its channel.
+class DirectHandler {
     private typealias Socket = NIOTransportAccessibleChannelCore<NIOBSDSocket.Handle>
 
-    private let context: ChannelHandlerContext
+    /// The place in the channel's pipeline; nil before and behind.
+    private(set) final var context: ChannelHandlerContext?
     /// Nil where bytes must not go past the pipeline. It is asked for its descriptor at every write, which it refuses once
     /// it is closed: the number may be another connection's by then.
-    private let socket: (any Socket)?
+    private final var socket: (any Socket)?
     /// Writes that the channel has not completed.
-    private var queued = 0
+    private final var queued = 0
 
-    /// The socket of the connection whose handler has this context.
+    /// The handler has come into a pipeline.
     ///
     /// - Parameter isPlain: whether bytes leave as they are: no other handler changes them on their way.
-    init(_ context: ChannelHandlerContext, isPlain: Bool) {
+    final func attach(to context: ChannelHandlerContext, isPlain: Bool) {
         self.context = context
         socket = isPlain ? context.channel._channelCore as? any Socket : nil
     }
 
+    /// The handler has left its pipeline: nothing is sent any more.
+    final func detach() {
+        context = nil
+        socket = nil
+    }
+
     /// Sends bytes.
-    func write(_ bytes: ByteBuffer) {
+    final func transmit(_ bytes: ByteBuffer) {
         let sent = send { socket in
             bytes.withUnsafeReadableBytes { Glibc.send(socket, $0.baseAddress, $0.count, Self.flags) }
         }
@@ -40,7 +50,7 @@ final class DirectSocket {
     }
 
     /// Sends bytes that lie in two places, without putting them together first.
-    func write(_ first: ByteBuffer, _ second: ByteBuffer) {
+    final func transmit(_ first: ByteBuffer, _ second: ByteBuffer) {
         let sent = send { socket in
             first.withUnsafeReadableBytes { first in
                 second.withUnsafeReadableBytes { second in Self.send(first, second, to: socket) }
@@ -48,7 +58,7 @@ final class DirectSocket {
         }
         let left = first.readableBytes - sent
         if left > 0 {
-            context.write(NIOAny(first.dropping(sent)), promise: nil)
+            context?.write(NIOAny(first.dropping(sent)), promise: nil)
             enqueue(second)
         } else if -left < second.readableBytes {
             enqueue(second.dropping(-left))
@@ -56,19 +66,19 @@ final class DirectSocket {
     }
 
     /// Asks for what arrives next, which the pipeline would do behind each read. Only for who does not want to be left alone.
-    func readOn() {
+    final func readOn() {
         socket?.read0()
     }
 
     /// Makes what is written from now on wait for all that was written to the channel itself.
-    func followChannel() {
+    final func followChannel() {
         enqueue(ByteBuffer())
     }
 
     /// Does something once everything has left, or cannot leave any more.
-    func whenSent(_ action: @escaping () -> Void) {
+    final func whenSent(_ action: @escaping () -> Void) {
         // An empty write completes after all others.
-        context.writeAndFlush(NIOAny(ByteBuffer())).assumeIsolated().whenComplete { _ in action() }
+        context?.writeAndFlush(NIOAny(ByteBuffer())).assumeIsolated().whenComplete { _ in action() }
     }
 
     private static let flags = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)
@@ -95,6 +105,7 @@ final class DirectSocket {
     }
 
     private func enqueue(_ bytes: ByteBuffer) {
+        guard let context else { return }
         queued += 1
         context.writeAndFlush(NIOAny(bytes)).assumeIsolated().whenComplete { _ in self.queued -= 1 }
     }
