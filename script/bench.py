@@ -279,13 +279,16 @@ class Streams:
         self.selector.close()
 
 
-def paced(sides, count, seconds, model="bench-paced"):
-    """CPU µs per event with `count` streams of one event per second each, through all sides at the same time."""
+def paced(sides, count, seconds):
+    """CPU µs per event with `count` streams of one event per second each, through all sides at the same time.
+
+    A side is a process, its port and the model to ask for.
+    """
     selector = selectors.DefaultSelector()
-    lots = [Streams(port, count, model, selector) for _, port in sides]
+    lots = [Streams(port, count, model, selector) for _, port, model in sides]
 
     def now():
-        return [(cpu(process.pid), lot.events) for (process, _), lot in zip(sides, lots)]
+        return [(cpu(process.pid), lot.events) for (process, _, _), lot in zip(sides, lots)]
 
     lots[0].read(2)
     before = now()
@@ -420,9 +423,14 @@ def measure(options, folder):
             one = loaded(text)
             interleaved(name, lambda sides, one=one: [one(*side) for side in sides])
         streams, seconds = (200, 3) if options.quick else (1000, 15)
-        interleaved("paced", lambda sides: paced(sides, streams, seconds))
+        interleaved("paced", lambda sides: paced([(*side, "bench-paced") for side in sides], streams, seconds))
         if not stand_in:
-            translated(options, wanted, numbers, ours, loaded, streams, seconds)
+            twin = None
+            if "event-paced" in wanted:
+                (folder / "twin").mkdir()
+                twin = parley(options.parley, folder / "twin", upstream_port)
+                started.append(twin[0])
+            translated(options, wanted, numbers, ours, twin, loaded, streams, seconds)
             if "route" in wanted:
                 numbers |= {f"route-{kind}": pair for kind, pair in route(options, folder, upstream_port).items()}
     finally:
@@ -434,23 +442,26 @@ def measure(options, folder):
     return numbers
 
 
-def translated(options, wanted, numbers, ours, loaded, streams, seconds):
+def translated(options, wanted, numbers, ours, twin, loaded, streams, seconds):
     """What a translation from Anthropic's Messages costs a client of OpenAI's, beside the same answer relayed."""
-    def beside(name, run):
+    def beside(name, run, together=False):
         """CPU of the relayed and of the translated kind, interleaved: (translated, relayed)."""
         if name not in wanted:
             return
         found = {"bench": [], "bench-claude": []}
         for turn in range(options.runs):
-            for kind in sorted(found, reverse=turn % 2 == 1):
-                found[kind].append(run(kind))
+            kinds = sorted(found, reverse=turn % 2 == 1)
+            for kind, number in zip(kinds, run(kinds) if together else map(run, kinds)):
+                found[kind].append(number)
         numbers[name] = (statistics.median(found["bench-claude"]), statistics.median(found["bench"]))
         print(f"{name}: translated {numbers[name][0]:.1f}, relayed {numbers[name][1]:.1f}", file=sys.stderr, flush=True)
 
     beside("event", lambda kind: loaded(body(f"{kind}-stream", 1024, True))(*ours) / 100)
     beside("whole-1k", lambda kind: loaded(body(f"{kind}-json", 1024, False))(*ours))
     beside("whole-100k", lambda kind: loaded(body(f"{kind}-json", 102400, False))(*ours))
-    beside("event-paced", lambda kind: paced([ours], streams, seconds, f"{kind}-paced")[0])
+    # Each through a Parley of its own, whose CPU can be told apart.
+    beside("event-paced", lambda kinds: paced(
+        [(*side, f"{kind}-paced") for side, kind in zip((ours, twin), kinds)], streams, seconds), together=True)
 
 
 ROWS = [
