@@ -66,7 +66,7 @@ release() {
     for product in "$@"; do
         title="Building $product"
         if [[ ! -e "$root/.build/release/$product" ]]; then
-            title="$title (release; the first build takes about $((cores < 8 ? (8 + cores - 1) / cores : 1)) minutes on $cores cores)"
+            title="$title (release; the first build takes about $(((15 + cores - 1) / cores)) minutes on $cores cores)"
         fi
         phase "$root/.build/server-build.log" "$title" \
             "${swift[@]}" build --package-path "$root" "${release_flags[@]}" --product "$product"
