@@ -129,7 +129,7 @@ public protocol AnswerSink: AnyObject {
     /// Whether a piece can be sent at the moment; where not, the task must be woken.
     var isReady: Bool { get }
 
-    /// Sends what `fill` appends, as one piece, unless it says false.
+    /// Sends what `fill` appends, as one piece, unless it says false. Where no piece can be sent it is not asked.
     ///
     /// - Returns: when it left; nil where it did not, or where no further piece can be sent at the moment.
     @discardableResult

@@ -50,6 +50,7 @@ private final class SlowSink: AnswerSink {
     var isReady: Bool { room > 0 }
 
     func send(filledBy fill: (inout ByteBuffer) -> Bool) -> NIODeadline? {
+        guard isReady else { return nil }
         // Something of the sink's own is in front, as a chunk's size is.
         var piece = ByteBuffer(string: "size ")
         guard fill(&piece) else { return nil }

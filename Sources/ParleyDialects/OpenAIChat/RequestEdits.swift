@@ -104,8 +104,7 @@ private struct PlainEdit {
         guard let model else { return scan.bytes }
         return scan.bytes.withUnsafeReadableBytes { raw in
             guard end <= raw.count else { return scan.bytes }
-            let asked = UnsafeRawBufferPointer(rebasing: raw[model])
-            if !asksForUsage, asked.isString(name) { return scan.bytes }
+            if !asksForUsage, JSONText(raw).string(model) == name { return scan.bytes }
             var out = ByteBufferAllocator().buffer(capacity: raw.count + name.utf8.count + 48)
             out.writeBytes(UnsafeRawBufferPointer(rebasing: raw[..<model.lowerBound]))
             out.writeJSONString(name)
@@ -113,17 +112,6 @@ private struct PlainEdit {
             if asksForUsage { out.writeStaticString(#","stream_options":{"include_usage":true}"#) }
             out.writeBytes(UnsafeRawBufferPointer(rebasing: raw[end...]))
             return out
-        }
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    /// Whether this is a text as JSON, written without escapes.
-    fileprivate func isString(_ text: String) -> Bool {
-        var text = text
-        return text.withUTF8 { text in
-            count == text.count + 2 && first == UInt8(ascii: "\"") && self[1..<count - 1].elementsEqual(text)
-                && text.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
         }
     }
 }

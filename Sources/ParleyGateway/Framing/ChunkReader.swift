@@ -58,10 +58,6 @@ struct ChunkReader {
     ///
     /// - Returns: how many bytes belong to this body.
     mutating func read(_ input: ByteBuffer, into body: inout ByteBuffer?) throws(FramingError) -> Int {
-        if let chunk = onlyChunk(of: input) {
-            body = input.getSlice(at: input.readerIndex + chunk.lowerBound, length: chunk.count)
-            return input.readableBytes
-        }
         var failure: FramingError?
         var only: Range<Int>?
         var index = 0
@@ -102,15 +98,6 @@ struct ChunkReader {
         if let failure { throw failure }
         body = joined
         return index
-    }
-
-    /// The payload where the bytes are one chunk and nothing else, as a read of a slow stream is.
-    private func onlyChunk(of input: ByteBuffer) -> Range<Int>? {
-        guard case .size(value: 0, digits: 0) = state else { return nil }
-        return input.withUnsafeReadableBytes { bytes in
-            guard let chunk = Self.wholeChunk(bytes, at: 0), chunk.upperBound + 2 == bytes.count else { return nil }
-            return chunk
-        }
     }
 
     /// Goes over the bytes from `index` on, and gives `take` every payload, or part of one, until it says no: that one is

@@ -18,12 +18,14 @@ struct RequestFraming {
     private enum State {
         case head
         case length(Int)
-        case chunked(ChunkReader)
+        /// In chunks, which `chunks` reads.
+        case chunked
         /// Behind what could not be read, and behind the last request: nothing more is read.
         case over
     }
 
     private var state = State.head
+    private var chunks = ChunkReader(isStrict: true)
     /// Whether another request may follow the one that is being read.
     private var goesOn = true
     /// The beginning of a head that is not complete.
@@ -64,7 +66,8 @@ struct RequestFraming {
             goesOn = head.keepsAlive
             take(.head(head))
             if head.isChunked {
-                state = .chunked(ChunkReader(isStrict: true))
+                chunks = ChunkReader(isStrict: true)
+                state = .chunked
             } else if let length = head.contentLength, length > 0 {
                 state = .length(length)
             } else {
@@ -76,14 +79,12 @@ struct RequestFraming {
             take(.body(body))
             state = .length(left - count)
             if count == left { end(take) }
-        case .chunked(var reader):
-            // Not copied while it changes.
-            state = .over
+        case .chunked:
             var body: ByteBuffer?
-            let used = try reader.read(input, into: &body)
+            let used = try chunks.read(input, into: &body)
             input.moveReaderIndex(forwardBy: used)
             if let body { take(.body(body)) }
-            if reader.isDone { end(take) } else { state = .chunked(reader) }
+            if chunks.isDone { end(take) }
         case .over: input.clear()
         }
     }

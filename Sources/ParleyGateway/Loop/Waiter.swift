@@ -18,9 +18,6 @@ final class Waiter: @unchecked Sendable {
         self.loop = loop
     }
 
-    /// True while a task waits.
-    var isWaiting: Bool { continuation != nil }
-
     /// Wakes the waiting task, if there is one.
     func signal() {
         guard let waiting = continuation else { return }

@@ -121,8 +121,9 @@ extension UpstreamBody: ArrivalReceiver {
     /// Puts what arrived through the relay and straight to the sink. The task is woken only at the end, after a failure
     /// and where the client is slow.
     func receive(_ bytes: inout ByteBuffer?) -> NIODeadline? {
-        guard let sink, sink.isReady, let arrived = bytes.take() else { return nil }
+        guard let sink else { return nil }
         let sent = sink.send { out in
+            guard let arrived = bytes.take() else { return false }
             let start = out.writerIndex
             push(arrived, into: &out)
             if case .open = state { return true }

@@ -17,7 +17,8 @@ struct PlainEditTests {
         #"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#,
         #"{"model":"a","stream":true,"stream_options":{"include_usage": true},"n":1}"#,
         #"{"model":"a","stream":true,"stream_options":{"include_usage":false,"x":1}}"#,
-        #"{"model":12}"#, #"{"model":"a","stream":true,"stream_options":null}"#, #"{"model":"a","stream_options":{}}"#,
+        #"{"model":12}"#, #"{"model":"\u0061"}"#,
+        #"{"model":"a","stream":true,"stream_options":null}"#, #"{"model":"a","stream_options":{}}"#,
     ]
 
     @Test("The edited request is what the edits make of it", arguments: bodies)
